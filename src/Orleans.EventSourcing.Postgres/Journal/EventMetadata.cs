@@ -1,0 +1,71 @@
+using System.Buffers;
+using System.Buffers.Text;
+using System.Text.Json;
+
+namespace Orleans.EventSourcing.Postgres;
+
+/// <summary>
+/// What the engine keeps in an event's metadata: <c>n</c> and <c>of</c> (its place among its command's events), <c>command</c> (the
+/// command's
+/// id, from the second event on: the first one's own id is the command's) and <c>hash</c> (the command's hash, base64url). What the caller
+/// adds stands beside them.
+/// </summary>
+public static class EventMetadata
+{
+    /// <summary>Writes the metadata of the <paramref name="n"/>th of <paramref name="of"/> events of a command.</summary>
+    /// <param name="n">From 1.</param>
+    /// <param name="of">Number of events of the command.</param>
+    /// <param name="commandId">Id of the command.</param>
+    /// <param name="commandHash">Hash of the command; empty where the caller has none.</param>
+    /// <param name="context">Name and value of what the caller adds; null values are left out.</param>
+    public static byte[] Write(
+        int n, int of, Guid commandId, ReadOnlySpan<byte> commandHash, IReadOnlyList<KeyValuePair<string, string?>>? context)
+    {
+        var buffer = new ArrayBufferWriter<byte>(128);
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("n"u8, n);
+            json.WriteNumber("of"u8, of);
+            if (n > 1)
+                json.WriteString("command"u8, commandId);
+            if (!commandHash.IsEmpty)
+                json.WriteString("hash"u8, Base64Url.EncodeToString(commandHash));
+            foreach (var (name, value) in context ?? [])
+                if (value is not null)
+                    json.WriteString(name, value);
+            json.WriteEndObject();
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    /// <summary>The id of the command that recorded the event.</summary>
+    /// <exception cref="JsonException">The metadata is not an object.</exception>
+    public static Guid CommandIdOf(RecordedEvent recorded) =>
+        Find(recorded.Metadata.Span, "command"u8, out var json) ? json.GetGuid() : recorded.EventId;
+
+    /// <summary>Whether the event's command has this hash; two commands without one are not known to be the same.</summary>
+    /// <exception cref="JsonException">The metadata is not an object.</exception>
+    public static bool HasHash(RecordedEvent recorded, ReadOnlySpan<byte> commandHash) =>
+        !commandHash.IsEmpty
+        && Find(recorded.Metadata.Span, "hash"u8, out var json)
+        && json.ValueTextEquals(Base64Url.EncodeToString(commandHash));
+
+    private static bool Find(ReadOnlySpan<byte> metadata, ReadOnlySpan<byte> name, out Utf8JsonReader json)
+    {
+        json = new Utf8JsonReader(metadata);
+        if (!json.Read() || json.TokenType != JsonTokenType.StartObject)
+            throw new JsonException("an event's metadata is a JSON object");
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            var found = json.ValueTextEquals(name);
+            json.Read();
+            if (found)
+                return true;
+            json.Skip();
+        }
+
+        return false;
+    }
+}

@@ -1,0 +1,55 @@
+using Npgsql;
+
+namespace Orleans.EventSourcing.Postgres;
+
+/// <summary>The journal's connections to its database, made from one connection string.</summary>
+internal sealed class JournalDatabase : IAsyncDisposable
+{
+    public JournalDatabase(PostgresJournalOptions options)
+    {
+        Appends = Build(options, new(options.ConnectionString)
+        {
+            ApplicationName = "journal appends",
+            Pooling = false,
+            Multiplexing = false,
+            // No time-out of Npgsql's: each would ask the server to cancel (see AppendConnection). Connecting has one, which drops.
+            CommandTimeout = 0,
+            Timeout = (int)Math.Ceiling(options.CallTimeout.TotalSeconds),
+            // Npgsql's own keep-alive works between calls only; the kernel's notices a peer that is gone during one.
+            TcpKeepAlive = true,
+            TcpKeepAliveTime = 2,
+            TcpKeepAliveInterval = 1,
+        });
+        Reads = Build(options, new(options.ConnectionString)
+        {
+            ApplicationName = "journal reads",
+            Multiplexing = false,
+            CommandTimeout = (int)Math.Ceiling(options.ReadTimeout.TotalSeconds),
+            Timeout = (int)Math.Ceiling(options.ReadTimeout.TotalSeconds),
+            MaxAutoPrepare = 20,
+            AutoPrepareMinUsages = 2,
+            // A plan that was cached while the tables were small would scan them when they have grown.
+            Options = $"{new NpgsqlConnectionStringBuilder(options.ConnectionString).Options} -c jit=off -c enable_seqscan=off"
+                + " -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
+        });
+    }
+
+    /// <summary>For the writer's dedicated connection.</summary>
+    public NpgsqlDataSource Appends { get; }
+
+    /// <summary>For everything else.</summary>
+    public NpgsqlDataSource Reads { get; }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Appends.DisposeAsync();
+        await Reads.DisposeAsync();
+    }
+
+    private static NpgsqlDataSource Build(PostgresJournalOptions options, NpgsqlConnectionStringBuilder settings)
+    {
+        var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString);
+        options.ConfigureDataSource?.Invoke(builder);
+        return builder.Build();
+    }
+}

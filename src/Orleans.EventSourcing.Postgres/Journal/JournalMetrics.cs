@@ -1,0 +1,49 @@
+using System.Diagnostics.Metrics;
+
+namespace Orleans.EventSourcing.Postgres;
+
+/// <summary>The journal's instruments, of the meter <see cref="MeterName"/>.</summary>
+internal sealed class JournalMetrics : IDisposable
+{
+    /// <summary>Name of the meter.</summary>
+    public const string MeterName = "Orleans.EventSourcing.Postgres";
+
+    private readonly Meter _meter;
+    private readonly Histogram<double> _duration;
+    private readonly Histogram<int> _batchSize;
+    private readonly Counter<long> _outcomes;
+    private readonly Counter<long> _lost;
+    private readonly Counter<long> _snapshotsSaved;
+    private readonly Counter<long> _snapshotsDropped;
+
+    public JournalMetrics(IMeterFactory? meters)
+    {
+        _meter = meters?.Create(MeterName) ?? new Meter(MeterName);
+        _duration = _meter.CreateHistogram<double>("journal.append.duration", "s", "From handing an append over to its outcome");
+        _batchSize = _meter.CreateHistogram<int>("journal.batch.size", "{event}", "Events sent in one call");
+        _outcomes = _meter.CreateCounter<long>("journal.append.outcomes", "{append}", "Appends by outcome");
+        _lost = _meter.CreateCounter<long>("journal.calls.lost", "{call}", "Calls that may or may not have committed");
+        _snapshotsSaved = _meter.CreateCounter<long>("journal.snapshots.saved", "{snapshot}");
+        _snapshotsDropped = _meter.CreateCounter<long>("journal.snapshots.dropped", "{snapshot}", "Not saved, for want of room or journal");
+    }
+
+    public void ObserveQueue(Func<int> length) =>
+        _meter.CreateObservableGauge("journal.queue.length", length, "{event}", "Events and questions that wait for the writer");
+
+    public void Appended(AppendOutcome outcome, TimeSpan duration)
+    {
+        var tag = new KeyValuePair<string, object?>("outcome", outcome.GetType().Name);
+        _duration.Record(duration.TotalSeconds, tag);
+        _outcomes.Add(1, tag);
+    }
+
+    public void Calling(int events) => _batchSize.Record(events);
+
+    public void CallLost() => _lost.Add(1);
+
+    public void SnapshotsSaved(int count) => _snapshotsSaved.Add(count);
+
+    public void SnapshotsDropped(int count) => _snapshotsDropped.Add(count);
+
+    public void Dispose() => _meter.Dispose();
+}
