@@ -1,0 +1,52 @@
+using System.Text.Json;
+using Bank.Contracts;
+using Bank.Events;
+using Bank.Grains.Accounts;
+using Orleans.EventSourcing.Postgres;
+
+namespace Bank.Grains;
+
+/// <summary>Settings of the bank's grains.</summary>
+public sealed class BankOptions
+{
+    /// <summary>
+    /// How many ids of commands an account remembers, so that a common retry costs no search in the journal; default 100.
+    /// </summary>
+    public int RecentCommands { get; set; } = 100;
+
+    /// <summary>How long a client waits for its transfer to end before it is told where to look; default 2 s.</summary>
+    public TimeSpan TransferAnswerAfter { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>After how long without a step a transfer is resumed by the watchdog; default 5 s.</summary>
+    public TimeSpan TransferOverdueAfter { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often the watchdog looks; default 1 s.</summary>
+    public TimeSpan TransferWatchInterval { get; set; } = TimeSpan.FromSeconds(1);
+}
+
+/// <summary>What the engine needs to know of the bank.</summary>
+public static class BankJournal
+{
+    /// <summary>Adds the bank's stored events and snapshots to a silo's journal.</summary>
+    public static void AddBank(this PostgresJournalOptions journal, BankOptions bank)
+    {
+        foreach (var stored in StoredEvents.Table)
+            journal.Events.Add(new(
+                stored.Name,
+                stored.SchemaVersion,
+                stored.Json.Type,
+                e => JsonSerializer.SerializeToUtf8Bytes(e, stored.Json),
+                data => JsonSerializer.Deserialize(data.Span, stored.Json) ?? throw new JsonException($"{stored.Name} is null")));
+        var state = BankJson.Default.StoredAccountState;
+        journal.Views.Add<AccountView>(
+            view => JsonSerializer.SerializeToUtf8Bytes(StoredAccountState.Of(view.State), state),
+            data => new() { State = JsonSerializer.Deserialize(data.Span, state)!.ToState(bank.RecentCommands) });
+    }
+
+    /// <summary>A command as the journal knows it.</summary>
+    internal static Command Identify(this CommandContext context, byte[] hash, Lane lane = Lane.Normal) => new(
+        context.CommandId,
+        hash,
+        [new("correlation_id", context.CorrelationId), new("principal", context.Principal)],
+        lane);
+}

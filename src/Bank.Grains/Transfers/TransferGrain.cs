@@ -1,0 +1,232 @@
+using System.Diagnostics;
+using Bank.Contracts;
+using Bank.Domain;
+using Bank.Events;
+using Microsoft.Extensions.Logging;
+using Orleans.Concurrency;
+using Orleans.EventSourcing.Postgres;
+
+namespace Bank.Grains.Transfers;
+
+/// <summary>
+/// Drives one transfer. What it knows beyond its own stream lies in the accounts' streams under ids that follow from the transfer's, so it
+/// can be interrupted anywhere: to resume is to run the driver again.
+/// </summary>
+[Reentrant]
+[GrainType("transfer")]
+[JournalStream("transfer")]
+public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptions options, ILogger<TransferGrain> log)
+    : PostgresJournaledGrain<TransferView, TransferEvent>, ITransferGrain
+{
+    private readonly TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TransferState? _known;
+    private Task _drive = Task.CompletedTask;
+    private long? _balance;
+    private long _position;
+
+    private TransferId Id => new(this.GetPrimaryKey());
+
+    public async Task<TransferReply> Request(Guid from, Guid to, AmountText amount, string description, CommandContext context)
+    {
+        var currency = State.State?.Request.Currency;
+        if (currency is null)
+        {
+            var source = await GrainFactory.GetGrain<IAccountSteps>(from).AskSource();
+            if (source is not { Status: ReplyStatus.Done, Refusal: null })
+                return new(source.Refusal is null ? source.Status : ReplyStatus.Refused, source.Refusal);
+            currency = Currency.Parse(source.Currency!);
+        }
+
+        var command = new RequestTransfer(new(from), new(to), new(amount.Unscaled, amount.Digits), currency.Value, description);
+        Decision<TransferEvent, Refusal>? decision = null;
+        var outcome = await ExecuteAsync(context.Identify(CommandHash.Of(command)), (view, _) =>
+        {
+            decision = Transfer.Decide(view.State, command);
+            return decision is Decision<TransferEvent, Refusal>.Accepted accepted ? accepted.Events : [];
+        });
+        switch (outcome)
+        {
+            case AppendOutcome.Appended appended:
+                _position = appended.LastPosition.Value;
+                break;
+            case AppendOutcome.AlreadyAppended { Recorded: [var recorded, ..] }:
+                _position = Math.Max(_position, recorded.Position.Value);
+                // Recorded by an activation that this one knows nothing of.
+                if (State.State is null)
+                    await RefreshNow();
+                break;
+            case AppendOutcome.Confirmed when decision is Decision<TransferEvent, Refusal>.Refused refused:
+                return refused.Refusal == Refusal.InvalidAmount
+                    ? new(ReplyStatus.Malformed, "amount")
+                    : new(ReplyStatus.Refused, refused.Refusal.Code());
+            default:
+                return new(ReplyStatuses.Of(outcome));
+        }
+
+        Drive(context.CorrelationId);
+        try
+        {
+            await Task.WhenAny(_drive, _settled.Task).WaitAsync(options.TransferAnswerAfter, time);
+        }
+        catch (TimeoutException)
+        {
+            // The request is recorded, so the client may be told where to look.
+        }
+
+        return await DescribeAsync(replayed: outcome is AppendOutcome.AlreadyAppended);
+    }
+
+    public Task Resume()
+    {
+        if (State.State is not null)
+            Drive(correlationId: null);
+        return Task.CompletedTask;
+    }
+
+    protected override void TransitionState(TransferView state, TransferEvent @event) =>
+        state.State = Transfer.Evolve(state.State, @event);
+
+    private void Drive(string? correlationId)
+    {
+        _known ??= State.State;
+        if (_drive.IsCompleted)
+            _drive = DriveAsync(correlationId);
+    }
+
+    private async Task DriveAsync(string? correlationId)
+    {
+        while (Transfer.Next(Id, _known!) is { } action)
+        {
+            ITransferStep? step;
+            try
+            {
+                step = action switch
+                {
+                    TransferAction.Send send => await SendAsync(send, correlationId),
+                    TransferAction.Receive receive => await ReceiveAsync(receive, correlationId),
+                    TransferAction.Return back => await ReturnAsync(back, correlationId),
+                    TransferAction.Record record => await RecordAsync(record, correlationId),
+                    _ => throw new UnreachableException(action.ToString()),
+                };
+            }
+            catch (Exception e)
+            {
+                // The step may be recorded or not: whoever runs the driver again finds out. The watchdog does, if nobody else.
+                log.TransferInterrupted(Id.Value, Transfer.Phase(_known!), e);
+                return;
+            }
+
+            if (step is null)
+                return;
+            _known = Transfer.Evolve(_known, step);
+            // A transfer whose money has arrived is completed for its client: that its own stream says so may follow.
+            if (Transfer.Status(_known) != TransferStatus.Running)
+                _settled.TrySetResult();
+        }
+
+        // It will hardly be asked again, and thousands a second end here.
+        DeactivateOnIdle();
+    }
+
+    private async Task<ITransferStep?> SendAsync(TransferAction.Send send, string? correlationId)
+    {
+        var (id, to, amount, currency, description, _) = send.Command;
+        // Asked before the money leaves, so that an account that was never opened, or has closed, costs no way there and back.
+        var asked = await Account(to).AskDestination(amount.MinorUnits, currency.Code);
+        if (asked.Status != ReplyStatus.Done)
+            return Interrupted(asked.Status);
+        var reply = await Account(send.Source).Send(
+            new(id.Value, to.Value, amount.MinorUnits, currency.Code, description, correlationId), asked.Refusal);
+        if (reply.BalanceMinorUnits is { } balance)
+            _balance = balance;
+        return Learn(reply, balanceAfter => new TransferSent(id, to, amount, description, new(balanceAfter, currency.Digits)));
+    }
+
+    private async Task<ITransferStep?> ReceiveAsync(TransferAction.Receive receive, string? correlationId)
+    {
+        var (id, from, amount, currency, description) = receive.Command;
+        var reply = await Account(receive.Destination).Receive(
+            new(id.Value, from.Value, amount.MinorUnits, currency.Code, description, correlationId));
+        return Learn(reply, balanceAfter => new TransferReceived(id, from, amount, description, new(balanceAfter, currency.Digits)));
+    }
+
+    private async Task<ITransferStep?> ReturnAsync(TransferAction.Return back, string? correlationId)
+    {
+        var (id, to, amount, description) = back.Command;
+        var currency = _known!.Request.Currency;
+        var reply = await Account(back.Source).Return(
+            new(id.Value, to.Value, amount.MinorUnits, currency.Code, description, correlationId));
+        return Learn(reply, balanceAfter => new TransferReturned(id, to, amount, description, new(balanceAfter, currency.Digits)));
+    }
+
+    private async Task<ITransferStep?> RecordAsync(TransferAction.Record record, string? correlationId)
+    {
+        var context = new CommandContext(DerivedId.Step(Id, record.Step), correlationId);
+        // The way back, like the way there, is work whose money is in flight.
+        var lane = record.Event is ReturnDecided ? Lane.Priority : Lane.Normal;
+        var outcome = await ExecuteAsync(
+            context.Identify(CommandHash.Of(record.Event), lane),
+            (view, _) => Transfer.Awaits(view.State, record.Step) ? [record.Event] : []);
+        switch (outcome)
+        {
+            case AppendOutcome.Appended appended:
+                _position = Math.Max(_position, appended.LastPosition.Value);
+                return record.Event;
+            // Another driver was here first: what it recorded is the outcome.
+            case AppendOutcome.AlreadyAppended { Recorded: [var recorded, ..] }:
+                return Found(recorded);
+            case AppendOutcome.IdReused { Recorded: [var recorded, ..] } when recorded.StreamId == StreamId:
+                return Found(recorded);
+            case AppendOutcome.Confirmed or AppendOutcome.IdReused:
+                throw new UnreachableException($"{record.Event} of {StreamId}: {outcome}");
+            default:
+                return Interrupted(ReplyStatuses.Of(outcome));
+        }
+
+        ITransferStep Found(RecordedEvent recorded)
+        {
+            _position = Math.Max(_position, recorded.Position.Value);
+            return Decode(recorded);
+        }
+    }
+
+    private ITransferStep? Learn(StepReply reply, Func<long, ITransferStep> moved)
+    {
+        if (reply.Status != ReplyStatus.Done)
+            return Interrupted(reply.Status);
+        _position = Math.Max(_position, reply.Position);
+        return reply.Declined is { } code ? new TransferDeclined(Id, RefusalCode.Parse(code)) : moved(reply.BalanceMinorUnits!.Value);
+    }
+
+    private ITransferStep? Interrupted(ReplyStatus status)
+    {
+        log.TransferWaits(Id.Value, Transfer.Phase(_known!), status);
+        return null;
+    }
+
+    private async Task<TransferReply> DescribeAsync(bool replayed)
+    {
+        var known = _known!;
+        if (_balance is null && known.Progress is not (TransferProgress.Requested or TransferProgress.DeclinedBySource))
+            await RecallAsync();
+        var status = Transfer.Status(known);
+        return new(
+            ReplyStatus.Done,
+            Code: status is TransferStatus.Rejected or TransferStatus.Failed ? known.Reason?.Code() : null,
+            Transfer: status.Name(),
+            BalanceMinorUnits: _balance,
+            Currency: known.Request.Currency.Code,
+            Position: Math.Max(_position, LastPosition.Value),
+            Replayed: replayed);
+    }
+
+    // An activation that finds the transfer ended has not seen the money leave.
+    private async Task RecallAsync()
+    {
+        var sent = await journal.ReadEventAsync(DerivedId.Step(Id, TransferStep.Source), CancellationToken.None);
+        if (sent is not null && StoredEvents.Decode(sent) is TransferSent { BalanceAfter: var balance })
+            _balance = balance.MinorUnits;
+    }
+
+    private IAccountSteps Account(AccountId id) => GrainFactory.GetGrain<IAccountSteps>(id.Value);
+}

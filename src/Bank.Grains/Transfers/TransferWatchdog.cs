@@ -1,0 +1,39 @@
+using Bank.Contracts;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Bank.Grains.Transfers;
+
+/// <summary>Keeps the watchdog's grain going from each silo, and this silo's counts of open transfers fresh.</summary>
+public sealed class TransferWatchdog(
+    IGrainFactory grains, TransferWatch watch, BankOptions options, TimeProvider time, ILogger<TransferWatchdog> log) : BackgroundService
+{
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(options.TransferWatchInterval, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+                await RoundAsync(stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The silo stops.
+        }
+    }
+
+    private async Task RoundAsync(CancellationToken stop)
+    {
+        try
+        {
+            await grains.GetGrain<ITransferWatchdogGrain>(0).Watch();
+            await watch.CountAsync(stop);
+        }
+        catch (Exception e) when (e is NpgsqlException or TimeoutException or OrleansException)
+        {
+            // The database or the grain's silo is away: the next round tries again.
+            log.WatchdogRoundFailed(e.Message);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+using Bank.Contracts;
+using Microsoft.Extensions.Logging;
+
+namespace Bank.Grains.Transfers;
+
+/// <summary>
+/// Resumes transfers whose driver died, wherever and however. One activation in the cluster, called by every silo's
+/// <see cref="TransferWatchdog"/>, so that it comes back by itself whichever silos are left. Two of them at once, while membership changes,
+/// do no harm: to resume is to run a driver again.
+/// </summary>
+[GrainType("transfer_watchdog")]
+public sealed class TransferWatchdogGrain(
+    TransferWatch watch, BankOptions options, TimeProvider time, ILogger<TransferWatchdogGrain> log) : Grain, ITransferWatchdogGrain
+{
+    private const int AtOnce = 256;
+    private long? _lastRound;
+
+    public async Task Watch()
+    {
+        // Every silo calls; one round per interval is enough.
+        if (_lastRound is { } last && time.GetElapsedTime(last) < options.TransferWatchInterval * 0.9)
+            return;
+        _lastRound = time.GetTimestamp();
+
+        await watch.FollowAsync(CancellationToken.None);
+        var overdue = await watch.TakeOverdueAsync(AtOnce, CancellationToken.None);
+        foreach (var transfer in overdue)
+            log.TransferOverdue(transfer.TransferId, transfer.Phase, transfer.LastStepAt);
+        await Task.WhenAll(overdue.Select(transfer => GrainFactory.GetGrain<ITransferGrain>(transfer.TransferId).Resume()));
+    }
+}
