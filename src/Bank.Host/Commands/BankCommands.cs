@@ -1,0 +1,168 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.Runtime.InteropServices;
+using Orleans.EventSourcing.Postgres.Schema;
+
+namespace Bank.Host.Commands;
+
+/// <summary>The commands behind <c>./bank</c>: what they are called, what their help says, what they end with.</summary>
+public static class BankCommands
+{
+    private const string Environs =
+        $"""
+        Environment:
+          BANK_DATA_DIR                   the private database (default .data)
+          ASPNETCORE_URLS                 where the bank answers (default {HostSettings.DefaultUrls})
+          ConnectionStrings__Bank         use this database and start none
+          ConnectionStrings__BankOwner    the same database as its owner, for migrate and psql --owner
+          BANK_ACCEPT_LOSING_MONEY=1      run on a server whose durability settings are off
+
+        Exit codes:
+           0 done                          16 durability settings are off
+           1 failed                        17 database not migrated
+          10 a bank runs there already     18 PostgreSQL missing
+          11 port in use                   19 PostgreSQL failed
+          12 database unreachable          20 migration refused
+          13 database server too old       21 data directory unusable
+          14 data directory of another     22 no bank runs
+             PostgreSQL version
+          15 .NET SDK missing
+
+        """;
+
+    private static readonly IProgress<string> Progress = new Lines(Console.Out);
+
+    // Where standard output is the answer: a document, or psql's.
+    private static readonly IProgress<string> Aside = new Lines(Console.Error);
+
+    /// <summary>Runs a command line to its end.</summary>
+    /// <param name="arguments">As after <c>./bank</c>.</param>
+    /// <param name="help">Where help and complaints about the arguments go; the console by default.</param>
+    /// <returns>The exit code.</returns>
+    public static Task<int> RunAsync(string[] arguments, TextWriter? help = null) =>
+        Root().Parse(arguments).InvokeAsync(new()
+        {
+            // Signals are ours (see Guarded): closing a bank takes longer than the two seconds that the parser would give it.
+            ProcessTerminationTimeout = null,
+            EnableDefaultExceptionHandler = false,
+            Output = help ?? Console.Out,
+            Error = help ?? Console.Error,
+        });
+
+    private static Command Root()
+    {
+        var json = new Option<bool>("--json") { Description = "Write a JSON document" };
+        var owner = new Option<bool>("--owner") { Description = "Connect as bank_owner instead of bank_app" };
+        var yes = new Option<bool>("--yes") { Description = "Do not ask" };
+        var more = new Dictionary<Command, string>();
+
+        var up = Named("up", "Starts the database, silo and gateway, until Ctrl-C", "", "ASPNETCORE_URLS=http://127.0.0.1:9000 ./bank up");
+        up.SetAction((_, _) => Guarded(Open));
+
+        var migrate = Named("migrate", "Brings the database forward to this build", "--json");
+        migrate.Options.Add(json);
+        migrate.SetAction((parsed, _) => Guarded(stop => Migrate.RunAsync(Settings, parsed.GetValue(json), Aside, stop)));
+
+        var status = Named("status", "Tells what runs, and starts nothing", "", "--json");
+        status.Options.Add(json);
+        status.SetAction((parsed, _) => Guarded(stop => Status.RunAsync(Settings, parsed.GetValue(json), stop)));
+
+        var close = Named("stop", "Closes the bank that runs on this data directory", "", "BANK_DATA_DIR=/srv/bank ./bank stop");
+        close.SetAction((_, _) => Guarded(stop => Stop.RunAsync(Settings, Progress, stop)));
+
+        var reset = Named("reset", "Removes the bank in this data directory, after asking", "", "--yes");
+        reset.Options.Add(yes);
+        reset.SetAction((parsed, _) => Guarded(stop => Reset.RunAsync(Settings, parsed.GetValue(yes), Progress, stop)));
+
+        var doctor = Named("doctor", "Looks at everything that the bank needs", "", "--json");
+        doctor.Options.Add(json);
+        doctor.SetAction((parsed, _) => Guarded(stop => Doctor.RunAsync(Settings, parsed.GetValue(json), Aside, stop)));
+
+        var psql = Named(
+            "psql",
+            "Opens PostgreSQL's shell on the bank's database; further arguments are psql's",
+            "",
+            "--owner -c 'select count(*) from journal.events'");
+        psql.Options.Add(owner);
+        psql.TreatUnmatchedTokensAsErrors = false;
+        psql.SetAction((parsed, _) => Guarded(
+            async stop => (ExitCode)await Psql.RunAsync(Settings, parsed.GetValue(owner), parsed.UnmatchedTokens, Aside, stop),
+            PosixSignal.SIGTERM,
+            PosixSignal.SIGHUP));
+
+        // The launcher runs the tests: the program that it would build for that is not the one that runs now.
+        var test = Named("test", "Runs all tests", "");
+        test.SetAction((_, _) => Guarded(_ => throw new CommandException(ExitCode.Failed, "./bank test and dotnet test run the tests.")));
+
+        var root = new Command("./bank", "A bank that remembers everything: accounts are grains, every change is an event in PostgreSQL")
+        {
+            up, migrate, status, close, reset, doctor, psql, test, new HelpOption { Action = new HelpWithMore(more) }, new VersionOption(),
+        };
+        root.SetAction((_, _) => Guarded(Open));
+        more[root] = Environs;
+        return root;
+
+        Command Named(string name, string description, params string[] examples)
+        {
+            var command = new Command(name, description);
+            more[command] = "Examples:\n" + string.Join(
+                '\n',
+                examples.Select(example => example.Contains("./bank", StringComparison.Ordinal)
+                    ? $"  {example}"
+                    : $"  ./bank {name} {example}".TrimEnd())) + "\n";
+            return command;
+        }
+    }
+
+    private static HostSettings Settings => HostSettings.FromEnvironment();
+
+    private static Task<ExitCode> Open(CancellationToken stop) => Up.RunAsync(Settings, Progress, stop);
+
+    private static Task<int> Guarded(Func<CancellationToken, Task<ExitCode>> command) =>
+        Guarded(command, PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT);
+
+    private static async Task<int> Guarded(Func<CancellationToken, Task<ExitCode>> command, params PosixSignal[] signals)
+    {
+        using var stop = new CancellationTokenSource();
+        var registrations = signals.Select(signal => PosixSignalRegistration.Create(
+            signal,
+            received =>
+            {
+                // Without this the runtime would end the process before anything was finished.
+                received.Cancel = true;
+                stop.Cancel();
+            })).ToList();
+        try
+        {
+            return (int)await command(stop.Token);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            return (int)ExitCode.Done;
+        }
+        catch (CommandException e)
+        {
+            return Say(e.ExitCode, e.Message);
+        }
+        catch (MigrationException e)
+        {
+            return Say(ExitCode.MigrationRefused, e.Message);
+        }
+        finally
+        {
+            registrations.ForEach(registration => registration.Dispose());
+        }
+    }
+
+    private static int Say(ExitCode code, string sentence)
+    {
+        Console.Error.WriteLine($"bank: {sentence}");
+        return (int)code;
+    }
+
+    // Progress<T> would report through the thread pool, and lines could change their order.
+    private sealed class Lines(TextWriter writer) : IProgress<string>
+    {
+        public void Report(string value) => writer.WriteLine($"bank: {value}");
+    }
+}

@@ -1,0 +1,149 @@
+using System.Net;
+using Bank.Host.Postgres;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Configuration.Memory;
+
+namespace Bank.Host.Commands;
+
+/// <summary><c>./bank up</c>: database, silo and gateway in one process, until a signal ends it.</summary>
+internal static class Up
+{
+    // Grains get 30 s to write what they have (see docs/ARCHITECTURE.md), after requests in flight have been answered.
+    private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(60);
+
+    // Below everything that appsettings.json and the environment say.
+    private static readonly Dictionary<string, string?> Defaults = new()
+    {
+        ["Logging:LogLevel:Default"] = "Warning",
+        // It recommends the server's garbage collector at each start, which a small machine is better off without.
+        ["Logging:LogLevel:Orleans.Runtime.Silo"] = "Error",
+    };
+
+    public static async Task<ExitCode> RunAsync(HostSettings settings, IProgress<string> progress, CancellationToken stop)
+    {
+        var isPrivate = settings.ExternalApp is null;
+        var data = isPrivate ? $"its data in {settings.DataDirectory}" : "the database of ConnectionStrings__Bank";
+        progress.Report($"the bank starts on {settings.Urls}, with {data}");
+        using var taken = isPrivate ? Take(settings.DataDirectory) : null;
+        RefusePortInUse(settings.Urls);
+
+        await using var database = await Database.OpenAsync(settings, progress, stop);
+        await RefuseLosingMoneyAsync(settings, database, progress, stop);
+        if (isPrivate)
+            await database.MigrateAsync(progress, stop);
+        else if (await database.PendingAsync(stop) is [var first, ..] pending)
+            throw new CommandException(
+                ExitCode.NotMigrated, $"The database is not migrated: it lacks {first} ({pending.Count} in all). Run ./bank migrate.");
+
+        var last = isPrivate ? RunningHost.Last(settings.DataDirectory) : null;
+        var siloPort = Ports.PreferredOrFree(last?.SiloPort ?? (isPrivate ? 0 : EndpointDefaults.SiloPort));
+        var gatewayPort = Ports.PreferredOrFree(last?.GatewayPort ?? (isPrivate ? 0 : EndpointDefaults.GatewayPort));
+        await using var app = Build(settings, database, siloPort, gatewayPort);
+        try
+        {
+            await app.StartAsync(stop);
+        }
+        catch (IOException e) when (e.InnerException is AddressInUseException)
+        {
+            throw PortInUse(settings.Urls, e);
+        }
+
+        var address = settings with { Urls = app.Urls.First() };
+        if (isPrivate)
+            new RunningHost(Environment.ProcessId, address.Address, siloPort, gatewayPort).Write(settings.DataDirectory);
+        progress.Report(
+            $$"""
+            the bank is open: {{address.Address}}  (Ctrl-C closes it)
+
+            curl -X POST {{address.Address}}/api/v1/accounts -H "Content-Type: application/json" \
+              -d '{"owner_name": "John Doe", "initial_deposit": "1000.00"}'
+            """);
+
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop, app.Lifetime.ApplicationStopping);
+        await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, ended.Token).ContinueWith(
+            _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        progress.Report("closing: finishing what is under way");
+        await app.StopAsync(CancellationToken.None);
+        return stop.IsCancellationRequested ? ExitCode.Done : ExitCode.Failed;
+    }
+
+    private static WebApplication Build(HostSettings settings, Database database, int siloPort, int gatewayPort)
+    {
+        var builder = WebApplication.CreateBuilder(new WebApplicationOptions
+        {
+            // Settings lie beside the program, not in whatever directory it was called from, and are not watched.
+            ContentRootPath = AppContext.BaseDirectory,
+            Args = ["--hostBuilder:reloadConfigOnChange=false"],
+        });
+        builder.WebHost.UseUrls(settings.Urls);
+        builder.Logging.ClearProviders().AddSimpleConsole(options => options.SingleLine = true);
+        builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = Defaults });
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = DrainTimeout);
+        builder.AddBankSilo(database.App, siloPort, gatewayPort).AddBankGateway();
+        if (database.Local is { } local)
+        {
+            builder.Services.AddSingleton(local);
+            builder.Services.AddHostedService<PostgresWatch>();
+        }
+
+        return builder.Build().MapBank();
+    }
+
+    private static IDisposable Take(string directory)
+    {
+        try
+        {
+            Directory.CreateDirectory(directory);
+            if (RunningHost.TryTake(directory) is { } taken)
+                return taken;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(ExitCode.DataDirectoryUnusable, $"The data directory {directory} cannot be used: {e.Message}", e);
+        }
+
+        var running = RunningHost.Last(directory);
+        throw new CommandException(
+            ExitCode.AlreadyRunning,
+            $"A bank already runs on the data directory {directory}" +
+            (running is null ? "." : $" (process {running.ProcessId}, {running.Address}).") +
+            " Stop it with ./bank stop, or set BANK_DATA_DIR to another directory.");
+    }
+
+    // Found out now, a port in use costs nothing; the web server would find out after everything else had started.
+    private static void RefusePortInUse(string urls)
+    {
+        foreach (var url in urls.Split(';', StringSplitOptions.RemoveEmptyEntries).Select(BindingAddress.Parse))
+        {
+            var address = IPAddress.TryParse(url.Host.Trim('[', ']'), out var ip) ? ip
+                : url.Host is "localhost" ? IPAddress.Loopback
+                : IPAddress.Any;
+            if (url.Port != 0 && !Ports.IsFree(address, url.Port))
+                throw PortInUse(url.ToString(), null);
+        }
+    }
+
+    private static CommandException PortInUse(string url, Exception? inner) =>
+        new(ExitCode.PortInUse, $"{url} is in use by another program. Set ASPNETCORE_URLS, for example to http://127.0.0.1:8081.", inner);
+
+    private static async Task RefuseLosingMoneyAsync(
+        HostSettings settings, Database database, IProgress<string> progress, CancellationToken cancellation)
+    {
+        if (await database.DurabilityProblemsAsync(cancellation) is not { Count: > 0 } problems)
+            return;
+        var found = string.Join(", ", problems);
+        if (!settings.AcceptLosingMoney)
+            throw new CommandException(
+                ExitCode.DurabilityOff,
+                $"The database server would lose money in a crash: {found}. If that is fine, set BANK_ACCEPT_LOSING_MONEY=1.");
+        progress.Report($"money may be lost in a crash, as BANK_ACCEPT_LOSING_MONEY says: {found}");
+    }
+
+    /// <summary>Orleans' own, so that a host of an external database has the same endpoint after a restart.</summary>
+    private static class EndpointDefaults
+    {
+        public const int SiloPort = 11111;
+        public const int GatewayPort = 30000;
+    }
+}

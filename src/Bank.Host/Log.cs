@@ -1,0 +1,13 @@
+namespace Bank.Host;
+
+internal static partial class Log
+{
+    [LoggerMessage(Level = LogLevel.Warning, Message = "PostgreSQL has died; starting it again")]
+    public static partial void PostgresDied(ILogger logger);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "PostgreSQL runs again on port {Port}")]
+    public static partial void PostgresRestarted(ILogger logger, int port);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "PostgreSQL could not be started again")]
+    public static partial void PostgresNotRestarted(ILogger logger, Exception exception);
+}

@@ -1,0 +1,1 @@
+return await Bank.Host.Commands.BankCommands.RunAsync(args);

@@ -1,0 +1,109 @@
+using System.Net;
+using System.Text.Json;
+using Bank.Testing;
+using Xunit;
+
+namespace Bank.Host.Tests.Commands;
+
+public sealed class OpenBankTests(OpenBank open) : IClassFixture<OpenBank>
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task It_says_at_once_what_it_does_and_at_the_end_where_it_is_and_a_line_to_paste()
+    {
+        var lines = open.Bank.Output.Split('\n');
+        Assert.Contains(open.Path, lines[0], StringComparison.Ordinal);
+        Assert.Contains(lines, line => line.StartsWith($"curl -X POST {open.Bank.Address}api/v1/accounts", StringComparison.Ordinal));
+
+        using var client = new HttpClient();
+        using var live = await client.GetAsync(new Uri(open.Bank.Address, "/health/live"), Cancellation);
+        Assert.Equal(HttpStatusCode.OK, live.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_second_up_on_the_same_data_directory_is_refused_and_told_which_process_has_it()
+    {
+        var (code, output) = await open.RunAsync("up");
+        Assert.Equal((int)ExitCode.AlreadyRunning, code);
+        Assert.Contains($"process {open.Bank.Id}", output, StringComparison.Ordinal);
+        AssertPlain(output);
+    }
+
+    [Fact]
+    public async Task A_port_in_use_is_refused_before_anything_is_made()
+    {
+        await using var other = new DataDirectory();
+        var address = open.Bank.Address.GetLeftPart(UriPartial.Authority);
+        var (code, output) = await BankProcess.RunAsync(
+            ["up"], new Dictionary<string, string?>(other.Environment) { ["ASPNETCORE_URLS"] = address });
+        Assert.Equal((int)ExitCode.PortInUse, code);
+        Assert.Contains(address, output, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Path.Combine(other.Path, "postgres")));
+        AssertPlain(output);
+    }
+
+    [Fact]
+    public async Task Status_names_process_address_and_database()
+    {
+        var (code, output) = await open.RunAsync("status", "--json");
+        Assert.Equal(0, code);
+        using var status = JsonDocument.Parse(output);
+        Assert.True(status.RootElement.GetProperty("running").GetBoolean());
+        Assert.Equal(open.Bank.Id, status.RootElement.GetProperty("process_id").GetInt32());
+        Assert.Equal(open.Postgres, status.RootElement.GetProperty("postgres_process_id").GetInt32());
+        Assert.Equal(open.Bank.Address, new Uri(status.RootElement.GetProperty("address").GetString()!));
+    }
+
+    [Fact]
+    public async Task Psql_asks_the_bank_s_database_as_bank_app_or_as_its_owner_and_leaves_the_server_running()
+    {
+        var server = open.Postgres;
+        var asApp = await open.RunAsync("psql", "-Atc", "select current_user || ' ' || max(script) from journal.migrations");
+        var asOwner = await open.RunAsync("psql", "--owner", "-Atc", "select current_user");
+        var failing = await open.RunAsync("psql", "-c", "select 1/0");
+        Assert.StartsWith("bank_app ", asApp.Output, StringComparison.Ordinal);
+        Assert.Equal((0, "bank_owner"), asOwner);
+        Assert.Equal(1, failing.ExitCode);
+        Assert.Equal(server, open.Postgres);
+    }
+
+    [Fact]
+    public async Task Reset_is_refused_while_the_bank_is_open()
+    {
+        var (code, output) = await open.RunAsync("reset", "--yes");
+        Assert.Equal((int)ExitCode.AlreadyRunning, code);
+        Assert.NotNull(open.Postgres);
+        AssertPlain(output);
+    }
+
+    [Fact]
+    public async Task Doctor_finds_everything_in_order()
+    {
+        var (code, output) = await open.RunAsync("doctor", "--json");
+        using var report = JsonDocument.Parse(output);
+        Assert.True(report.RootElement.GetProperty("ok").GetBoolean(), output);
+        Assert.Equal(0, code);
+    }
+
+    [Fact]
+    public void The_database_server_is_out_of_reach_of_the_terminal_s_Ctrl_C() =>
+        Assert.NotEqual(SessionOf(open.Bank.Id), SessionOf(open.Postgres!.Value));
+
+    [Fact]
+    public void Nobody_but_its_user_can_read_the_passwords() =>
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(open.Path, "postgres.json")));
+
+    internal static void AssertPlain(string output)
+    {
+        Assert.DoesNotContain("   at ", output, StringComparison.Ordinal);
+        Assert.DoesNotContain("Exception", output, StringComparison.Ordinal);
+    }
+
+    // "pid (name) state ppid pgrp session"
+    private static string SessionOf(int process)
+    {
+        var stat = File.ReadAllText($"/proc/{process}/stat");
+        return stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[3];
+    }
+}
