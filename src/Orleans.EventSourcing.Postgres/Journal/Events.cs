@@ -35,13 +35,14 @@ public readonly record struct NewEvent(
 /// <param name="Data">UTF-8 JSON, as Postgres prints its <c>jsonb</c>.</param>
 /// <param name="Metadata">UTF-8 JSON object, as Postgres prints its <c>jsonb</c>.</param>
 /// <param name="RecordedAt">Time of the batch, UTC, microseconds; never falls along positions.</param>
+[GenerateSerializer, Immutable, Alias("journal.RecordedEvent")]
 public sealed record RecordedEvent(
-    Position Position,
-    Guid EventId,
-    string StreamId,
-    long Version,
-    string EventType,
-    short SchemaVersion,
-    ReadOnlyMemory<byte> Data,
-    ReadOnlyMemory<byte> Metadata,
-    DateTimeOffset RecordedAt);
+    [property: Id(0)] Position Position,
+    [property: Id(1)] Guid EventId,
+    [property: Id(2)] string StreamId,
+    [property: Id(3)] long Version,
+    [property: Id(4)] string EventType,
+    [property: Id(5)] short SchemaVersion,
+    [property: Id(6)] ReadOnlyMemory<byte> Data,
+    [property: Id(7)] ReadOnlyMemory<byte> Metadata,
+    [property: Id(8)] DateTimeOffset RecordedAt);

@@ -4,7 +4,7 @@ namespace Orleans.EventSourcing.Postgres;
 /// The record: streams of events with one global order. Appends and questions of a silo are answered in the order in which they were
 /// handed over, those of one stream always, whatever their lane. Members may be called from any thread.
 /// </summary>
-public interface IJournal
+public interface IJournal : IJournalReader
 {
     /// <summary>Appends one command's events. Never throws for the journal's sake: each failure is an outcome.</summary>
     ValueTask<AppendOutcome> AppendAsync(Append append);
@@ -18,22 +18,6 @@ public interface IJournal
     /// </summary>
     /// <exception cref="JournalUnavailableException">The journal cannot be read at present.</exception>
     Task<LoadedStream> LoadAsync(string streamId, int foldVersion, int pageSize, CancellationToken cancellation);
-
-    /// <summary>Reads a stream from a version on (inclusive, from 1), at most <paramref name="limit"/> events.</summary>
-    /// <exception cref="JournalUnavailableException">The journal cannot be read at present.</exception>
-    Task<IReadOnlyList<RecordedEvent>> ReadStreamAsync(string streamId, long fromVersion, int limit, CancellationToken cancellation);
-
-    /// <summary>Reads all streams from a position on (inclusive, from 1), at most <paramref name="limit"/> events.</summary>
-    /// <exception cref="JournalUnavailableException">The journal cannot be read at present.</exception>
-    Task<IReadOnlyList<RecordedEvent>> ReadAllAsync(Position from, int limit, CancellationToken cancellation);
-
-    /// <summary>Reads one event, or null where there is none of that id.</summary>
-    /// <exception cref="JournalUnavailableException">The journal cannot be read at present.</exception>
-    Task<RecordedEvent?> ReadEventAsync(Guid eventId, CancellationToken cancellation);
-
-    /// <summary>The position of the last event; 0 where there is none.</summary>
-    /// <exception cref="JournalUnavailableException">The journal cannot be read at present.</exception>
-    Task<Position> ReadHeadAsync(CancellationToken cancellation);
 
     /// <summary>Hands a snapshot over to be saved off the caller's path. It may be dropped: a snapshot is never needed.</summary>
     void Save(Snapshot snapshot);

@@ -28,7 +28,7 @@ internal sealed class JournalReader(NpgsqlDataSource database, ILogger log)
         }
     }
 
-    /// <summary>See <see cref="IJournal.ReadStreamAsync"/>.</summary>
+    /// <summary>See <see cref="IJournalReader.ReadStreamAsync"/>.</summary>
     public Task<IReadOnlyList<RecordedEvent>> ReadStreamAsync(
         string streamId, long fromVersion, int limit, CancellationToken cancellation) =>
         ReadAsync(
@@ -39,21 +39,21 @@ internal sealed class JournalReader(NpgsqlDataSource database, ILogger log)
             [new NpgsqlParameter<string> { TypedValue = streamId }, new NpgsqlParameter<long> { TypedValue = fromVersion }, Limit(limit)],
             cancellation);
 
-    /// <summary>See <see cref="IJournal.ReadAllAsync"/>.</summary>
+    /// <summary>See <see cref="IJournalReader.ReadAllAsync"/>.</summary>
     public Task<IReadOnlyList<RecordedEvent>> ReadAllAsync(Position from, int limit, CancellationToken cancellation) =>
         ReadAsync(
             $"SELECT {RecordedEventReader.Columns} FROM journal.events e WHERE e.position >= $1 ORDER BY e.position LIMIT $2",
             [new NpgsqlParameter<long> { TypedValue = from.Value }, Limit(limit)],
             cancellation);
 
-    /// <summary>See <see cref="IJournal.ReadEventAsync"/>.</summary>
+    /// <summary>See <see cref="IJournalReader.ReadEventAsync"/>.</summary>
     public async Task<RecordedEvent?> ReadEventAsync(Guid eventId, CancellationToken cancellation) =>
         (await ReadAsync(
             $"SELECT {RecordedEventReader.Columns} FROM journal.events e WHERE e.event_id = $1",
             [new NpgsqlParameter<Guid> { TypedValue = eventId }],
             cancellation).ConfigureAwait(false)).SingleOrDefault();
 
-    /// <summary>See <see cref="IJournal.ReadHeadAsync"/>.</summary>
+    /// <summary>See <see cref="IJournalReader.ReadHeadAsync"/>.</summary>
     public async Task<Position> ReadHeadAsync(CancellationToken cancellation)
     {
         try

@@ -1,0 +1,16 @@
+namespace Orleans.EventSourcing.Postgres;
+
+/// <summary>A partition of the journal: one of equal ranges of slots.</summary>
+/// <param name="Number">From 0.</param>
+/// <param name="Count">How many partitions there are: a power of two up to <see cref="StreamSlot.Count"/>.</param>
+public readonly record struct Partition(int Number, int Count)
+{
+    /// <summary>The first slot that belongs to it.</summary>
+    public int FirstSlot => Number * (StreamSlot.Count / Count);
+
+    /// <summary>The last slot that belongs to it.</summary>
+    public int LastSlot => FirstSlot + StreamSlot.Count / Count - 1;
+
+    /// <summary>The partition of a slot.</summary>
+    public static Partition Of(int slot, int count) => new(slot / (StreamSlot.Count / count), count);
+}
