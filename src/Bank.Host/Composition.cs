@@ -1,10 +1,18 @@
 using System.Net;
+using Bank.Grains;
+using Bank.Grains.Transfers;
 using Npgsql;
 using Orleans.Configuration;
+using Orleans.EventSourcing.Postgres;
 
 namespace Bank.Host;
 
 /// <summary>How the product is put together; tests build the same and add their decorators.</summary>
+/// <remarks>
+/// Settings come from the configuration. Section <c>Orleans</c>: <c>ClusterId</c>, <c>ServiceId</c>, <c>Endpoints</c>, <c>Messaging</c>, and
+/// for the detection of dead silos <c>Membership</c>, with the names of Orleans' <see cref="ClusterMembershipOptions"/>. Section
+/// <c>Journal</c>: <see cref="PostgresJournalOptions"/>. Section <c>Bank</c>: <see cref="BankOptions"/>.
+/// </remarks>
 public static class Composition
 {
     /// <summary>Adds a silo with everything that it hosts.</summary>
@@ -12,34 +20,39 @@ public static class Composition
     /// <param name="connectionString">The database, as <c>bank_app</c>.</param>
     /// <param name="siloPort">Between silos; <c>Orleans__Endpoints__SiloPort</c> wins.</param>
     /// <param name="gatewayPort">For Orleans clients; <c>Orleans__Endpoints__GatewayPort</c> wins.</param>
-    /// <remarks>
-    /// Settings come from the section <c>Orleans</c>: <c>ClusterId</c>, <c>ServiceId</c>, <c>Endpoints</c>, <c>Messaging</c>, and for the
-    /// detection of dead silos <c>Membership</c>, with the names of Orleans' <see cref="ClusterMembershipOptions"/>.
-    /// </remarks>
     public static IHostApplicationBuilder AddBankSilo(
         this IHostApplicationBuilder builder, string connectionString, int siloPort, int gatewayPort)
     {
+        var bank = builder.Configuration.GetSection("Bank").Get<BankOptions>() ?? new();
         builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(bank);
+        builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
+        builder.Services.AddSingleton<TransferWatch>();
         builder.UseOrleans(silo =>
         {
             var settings = builder.Configuration.GetSection("Orleans");
-            silo.Configure<ClusterOptions>(options =>
-            {
-                options.ClusterId = settings["ClusterId"] ?? "bank";
-                options.ServiceId = settings["ServiceId"] ?? "bank";
-            });
+            silo.Configure<ClusterOptions>(options => Name(options, settings));
             silo.Configure<EndpointOptions>(options =>
             {
                 options.SiloPort = settings.GetValue("Endpoints:SiloPort", siloPort);
                 options.GatewayPort = settings.GetValue("Endpoints:GatewayPort", gatewayPort);
                 options.AdvertisedIPAddress = IPAddress.Parse(settings["Endpoints:AdvertisedIPAddress"] ?? "127.0.0.1");
             });
+            silo.Configure<SiloMessagingOptions>(settings.GetSection("Messaging"));
             silo.Configure<ClusterMembershipOptions>(settings.GetSection("Membership"));
-            silo.UseAdoNetClustering(options =>
+            var orleans = InSchema(connectionString, "orleans");
+            silo.UseAdoNetClustering(options => (options.Invariant, options.ConnectionString) = (Invariant, orleans));
+            silo.UseAdoNetReminderService(options => (options.Invariant, options.ConnectionString) = (Invariant, orleans));
+            silo.AddAdoNetGrainStorage(
+                "PubSubStore", options => (options.Invariant, options.ConnectionString) = (Invariant, orleans));
+            silo.AddPostgresJournal(options =>
             {
-                options.Invariant = "Npgsql";
-                options.ConnectionString = InSchema(connectionString, "orleans");
+                builder.Configuration.GetSection("Journal").Bind(options);
+                options.ConnectionString = connectionString;
+                options.AddBank(bank);
             });
+            // Once the silo is active, so that its first call finds one.
+            silo.Services.AddHostedService<TransferWatchdog>();
         });
         return builder;
     }
@@ -52,6 +65,14 @@ public static class Composition
     {
         app.MapGet("/health/live", () => TypedResults.Ok(new { status = "live" }));
         return app;
+    }
+
+    private const string Invariant = "Npgsql";
+
+    private static void Name(ClusterOptions options, IConfiguration settings)
+    {
+        options.ClusterId = settings["ClusterId"] ?? "bank";
+        options.ServiceId = settings["ServiceId"] ?? "bank";
     }
 
     // Orleans' providers name their tables without a schema.

@@ -20,7 +20,18 @@ internal sealed class JournalDatabase : IAsyncDisposable
             TcpKeepAliveTime = 2,
             TcpKeepAliveInterval = 1,
         });
-        Reads = Build(options, new(options.ConnectionString)
+        Reads = BuildReads(options);
+    }
+
+    /// <summary>For the writer's dedicated connection.</summary>
+    public NpgsqlDataSource Appends { get; }
+
+    /// <summary>For everything else.</summary>
+    public NpgsqlDataSource Reads { get; }
+
+    /// <summary>Pooled connections that neither scan the journal's tables nor compile queries.</summary>
+    public static NpgsqlDataSource BuildReads(PostgresJournalOptions options) =>
+        Build(options, new(options.ConnectionString)
         {
             ApplicationName = "journal reads",
             Multiplexing = false,
@@ -32,13 +43,6 @@ internal sealed class JournalDatabase : IAsyncDisposable
             Options = $"{new NpgsqlConnectionStringBuilder(options.ConnectionString).Options} -c jit=off -c enable_seqscan=off"
                 + " -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
         });
-    }
-
-    /// <summary>For the writer's dedicated connection.</summary>
-    public NpgsqlDataSource Appends { get; }
-
-    /// <summary>For everything else.</summary>
-    public NpgsqlDataSource Reads { get; }
 
     public async ValueTask DisposeAsync()
     {

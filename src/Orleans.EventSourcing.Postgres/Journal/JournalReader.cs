@@ -6,7 +6,7 @@ namespace Orleans.EventSourcing.Postgres;
 /// <summary>Reads the journal, a page at a time.</summary>
 /// <param name="database">Pooled; its sessions must not scan tables nor compile queries, see <see cref="JournalDatabase"/>.</param>
 /// <param name="log">Told of snapshots that are not sound.</param>
-internal sealed class JournalReader(NpgsqlDataSource database, ILogger log)
+internal sealed class JournalReader(NpgsqlDataSource database, ILogger log) : IJournalReader
 {
     // A damaged cache is no reason to try each of its copies: after this many the stream is replayed.
     private const int SnapshotsTried = 3;

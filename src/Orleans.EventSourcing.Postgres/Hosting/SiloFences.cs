@@ -1,0 +1,89 @@
+using System.Collections.Immutable;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Orleans.Runtime;
+
+namespace Orleans.EventSourcing.Postgres;
+
+/// <summary>
+/// Fences, before anything is loaded, every silo that is dead in this one's view of the cluster, and at start this silo's own
+/// predecessors: those of the same cluster and endpoint, whose port this one has bound, so that none of them lives.
+/// </summary>
+internal sealed class SiloFences(
+    string clusterId,
+    SiloAddress self,
+    IClusterMembershipService membership,
+    IHostApplicationLifetime lifetime,
+    PostgresJournalOptions options,
+    ILogger<SiloFences> log) : ISiloFences, ILifecycleParticipant<ISiloLifecycle>, IAsyncDisposable
+{
+    private readonly NpgsqlDataSource _database = JournalDatabase.BuildReads(options);
+    private readonly SemaphoreSlim _turn = new(1);
+    private ImmutableHashSet<string> _fenced = [];
+    private ClusterMembershipSnapshot? _checked;
+
+    public async Task WaitAsync(CancellationToken cancellation)
+    {
+        var view = membership.CurrentSnapshot;
+        if (ReferenceEquals(Volatile.Read(ref _checked), view))
+            return;
+
+        await _turn.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            var dead = DeadIn(view).Except(_fenced);
+            if (!dead.IsEmpty)
+                await FenceAsync("SELECT journal.fence($1)", [.. dead], cancellation).ConfigureAwait(false);
+            _fenced = _fenced.Union(dead);
+            Volatile.Write(ref _checked, view);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    public void OnFenced() => lifetime.StopApplication();
+
+    public void Participate(ISiloLifecycle lifecycle) => lifecycle.Subscribe(
+        nameof(SiloFences), ServiceLifecycleStage.RuntimeGrainServices, FencePredecessorsAsync, _ => Task.CompletedTask);
+
+    public ValueTask DisposeAsync() => _database.DisposeAsync();
+
+    // A predecessor that the cluster's membership has forgotten, or never knew, is in the journal's list if it ever wrote.
+    private Task FencePredecessorsAsync(CancellationToken cancellation) => FenceAsync(
+        """
+        SELECT journal.fence(array_agg(w.silo)) FROM journal.writers w
+        WHERE starts_with(w.silo, $1[1]) AND w.silo <> $1[2] AND w.fenced_at IS NULL
+        HAVING count(*) > 0
+        """,
+        [SiloName.EndpointOf(clusterId, self), SiloName.Of(clusterId, self)],
+        cancellation);
+
+    private async Task FenceAsync(string sql, string[] silos, CancellationToken cancellation)
+    {
+        try
+        {
+            await using var command = _database.CreateCommand(sql);
+            command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = silos });
+            await using var reader = await command.ExecuteReaderAsync(cancellation).ConfigureAwait(false);
+            while (await reader.ReadAsync(cancellation).ConfigureAwait(false))
+            {
+                var silo = reader.GetString(0);
+                Log.SiloFenced(log, silo);
+            }
+        }
+        catch (NpgsqlException e)
+        {
+            throw new JournalUnavailableException($"Silos that are dead cannot be fenced at present: {e.Message}", e);
+        }
+    }
+
+    private ImmutableHashSet<string> DeadIn(ClusterMembershipSnapshot view) =>
+    [
+        .. view.Members.Values
+            .Where(member => member.Status == SiloStatus.Dead && !member.SiloAddress.Equals(self))
+            .Select(member => SiloName.Of(clusterId, member.SiloAddress)),
+    ];
+}
