@@ -8,6 +8,17 @@ internal sealed class JournalMetrics : IDisposable
     /// <summary>Name of the meter.</summary>
     public const string MeterName = "Orleans.EventSourcing.Postgres";
 
+    // A collector's own bounds are made for milliseconds: an append would be somewhere between 0 and 5 seconds.
+    private static readonly InstrumentAdvice<double> Durations = new()
+    {
+        HistogramBucketBoundaries = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20],
+    };
+
+    private static readonly InstrumentAdvice<int> BatchSizes = new()
+    {
+        HistogramBucketBoundaries = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000],
+    };
+
     private readonly Meter _meter;
     private readonly Histogram<double> _duration;
     private readonly Histogram<int> _batchSize;
@@ -19,8 +30,10 @@ internal sealed class JournalMetrics : IDisposable
     public JournalMetrics(IMeterFactory? meters)
     {
         _meter = meters?.Create(MeterName) ?? new Meter(MeterName);
-        _duration = _meter.CreateHistogram<double>("journal.append.duration", "s", "From handing an append over to its outcome");
-        _batchSize = _meter.CreateHistogram<int>("journal.batch.size", "{event}", "Events sent in one call");
+        _duration = _meter.CreateHistogram<double>(
+            "journal.append.duration", "s", "From handing an append over to its outcome", tags: null, advice: Durations);
+        _batchSize = _meter.CreateHistogram<int>(
+            "journal.batch.size", "{event}", "Events sent in one call", tags: null, advice: BatchSizes);
         _outcomes = _meter.CreateCounter<long>("journal.append.outcomes", "{append}", "Appends by outcome");
         _lost = _meter.CreateCounter<long>("journal.calls.lost", "{call}", "Calls that may or may not have committed");
         _snapshotsSaved = _meter.CreateCounter<long>("journal.snapshots.saved", "{snapshot}");
