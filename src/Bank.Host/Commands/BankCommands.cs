@@ -90,13 +90,17 @@ public static class BankCommands
             PosixSignal.SIGTERM,
             PosixSignal.SIGHUP));
 
-        // The launcher runs the tests: the program that it would build for that is not the one that runs now.
+        // The launcher runs the tests and the benchmarks: what it builds for them is not the program that runs now.
         var test = Named("test", "Runs all tests", "");
         test.SetAction((_, _) => Guarded(_ => throw new CommandException(ExitCode.Failed, "./bank test and dotnet test run the tests.")));
 
+        var bench = Named("bench", "Measures the bank beside what it is compared with", "", "grains --json figures.json", "--help");
+        bench.SetAction((_, _) => Guarded(_ => throw new CommandException(ExitCode.Failed, "./bank bench runs the benchmarks.")));
+
         var root = new Command("./bank", "A bank that remembers everything: accounts are grains, every change is an event in PostgreSQL")
         {
-            up, migrate, status, close, reset, doctor, psql, test, new HelpOption { Action = new HelpWithMore(more) }, new VersionOption(),
+            up, migrate, status, close, reset, doctor, psql, test, bench,
+            new HelpOption { Action = new HelpWithMore(more) }, new VersionOption(),
         };
         root.SetAction((_, _) => Guarded(Open));
         more[root] = Environs;

@@ -1,0 +1,54 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Bank.Benchmarks;
+using Bank.Benchmarks.Measuring;
+using Bank.Benchmarks.Scenarios;
+using Bank.Host;
+
+Scenario[] scenarios = [new Article(), new Writer()];
+
+var names = new Argument<string[]>("names") { Description = "What to measure; everything by default", Arity = ArgumentArity.ZeroOrMore };
+names.AcceptOnlyFromAmong([.. scenarios.Select(scenario => scenario.Name)]);
+var json = new Option<FileInfo?>("--json") { Description = "Write the figures to this file as JSON too" };
+var quick = new Option<bool>("--quick") { Description = "Only see that it works: the figures mean nothing" };
+var root = new RootCommand(
+    "Measures the bank against what it is compared with, on a private PostgreSQL with default durability.\n\n"
+    + string.Join('\n', scenarios.Select(scenario => $"  {scenario.Name,-12} {scenario.About}")))
+{
+    names, json, quick,
+};
+root.SetAction(async (parsed, _) =>
+{
+    // The private servers must be ended in order, which takes longer than the parser would give it.
+    using var stop = new CancellationTokenSource();
+    PosixSignalRegistration[] registrations =
+        [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }.Select(signal => PosixSignalRegistration.Create(
+            signal,
+            received =>
+            {
+                received.Cancel = true;
+                stop.Cancel();
+            }))];
+    try
+    {
+        var chosen = parsed.GetValue(names) is { Length: > 0 } some ? scenarios.Where(s => some.Contains(s.Name)) : scenarios;
+        var report = await Run.AllAsync([.. chosen], parsed.GetValue(quick) ? Pace.Quick : Pace.Full, Console.Out, stop.Token);
+        if (parsed.GetValue(json) is { } file)
+            await File.WriteAllTextAsync(file.FullName, report.ToJson() + "\n", stop.Token);
+        return 0;
+    }
+    catch (OperationCanceledException) when (stop.IsCancellationRequested)
+    {
+        return 130;
+    }
+    catch (CommandException e)
+    {
+        Console.Error.WriteLine($"bank: {e.Message}");
+        return (int)e.ExitCode;
+    }
+    finally
+    {
+        Array.ForEach(registrations, registration => registration.Dispose());
+    }
+});
+return await root.Parse(args).InvokeAsync(new() { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
