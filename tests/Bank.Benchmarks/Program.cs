@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.Runtime.InteropServices;
 using Bank.Benchmarks;
 using Bank.Benchmarks.Measuring;
@@ -7,15 +8,21 @@ using Bank.Host;
 
 Scenario[] scenarios = [new Article(), new Writer()];
 
-var names = new Argument<string[]>("names") { Description = "What to measure; everything by default", Arity = ArgumentArity.ZeroOrMore };
+var names = new Argument<string[]>("names")
+{
+    Description = "What to measure; everything by default",
+    HelpName = "NAME",
+    Arity = ArgumentArity.ZeroOrMore,
+};
 names.AcceptOnlyFromAmong([.. scenarios.Select(scenario => scenario.Name)]);
-var json = new Option<FileInfo?>("--json") { Description = "Write the figures to this file as JSON too" };
+var json = new Option<FileInfo?>("--json") { Description = "Write the figures to this file as JSON too", HelpName = "FILE" };
 var quick = new Option<bool>("--quick") { Description = "Only see that it works: the figures mean nothing" };
-var root = new RootCommand(
+var root = new Command(
+    "./bank bench",
     "Measures the bank against what it is compared with, on a private PostgreSQL with default durability.\n\n"
     + string.Join('\n', scenarios.Select(scenario => $"  {scenario.Name,-12} {scenario.About}")))
 {
-    names, json, quick,
+    names, json, quick, new HelpOption(), new VersionOption(),
 };
 root.SetAction(async (parsed, _) =>
 {
