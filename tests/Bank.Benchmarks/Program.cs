@@ -17,14 +17,14 @@ var names = new Argument<string[]>("names")
 names.AcceptOnlyFromAmong([.. scenarios.Select(scenario => scenario.Name)]);
 var json = new Option<FileInfo?>("--json") { Description = "Write the figures to this file as JSON too", HelpName = "FILE" };
 var quick = new Option<bool>("--quick") { Description = "Only see that it works: the figures mean nothing" };
-var root = new Command(
-    "./bank bench",
+var bench = new Command(
+    "bench",
     "Measures the bank against what it is compared with, on a private PostgreSQL with default durability.\n\n"
     + string.Join('\n', scenarios.Select(scenario => $"  {scenario.Name,-12} {scenario.About}")))
 {
-    names, json, quick, new HelpOption(), new VersionOption(),
+    names, json, quick, new HelpOption(),
 };
-root.SetAction(async (parsed, _) =>
+bench.SetAction(async (parsed, _) =>
 {
     // The private servers must be ended in order, which takes longer than the parser would give it.
     using var stop = new CancellationTokenSource();
@@ -58,4 +58,6 @@ root.SetAction(async (parsed, _) =>
         Array.ForEach(registrations, registration => registration.Dispose());
     }
 });
-return await root.Parse(args).InvokeAsync(new() { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
+// As it is typed, so that help and complaints say so.
+return await new Command("./bank") { bench }.Parse(["bench", .. args])
+    .InvokeAsync(new() { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
