@@ -40,6 +40,15 @@ internal sealed class Intent<TView, TEvent>(Command command, OnConflict onConfli
     /// <summary>The stream's state after the events, or, where there are none, that on which this was decided.</summary>
     public StreamState After { get; set; }
 
+    /// <summary>The tentative state when it arrived: what the caller of one that is not decided again has decided on.</summary>
+    public StreamState Seen { get; set; }
+
+    /// <summary>The epoch in which it was last decided; null before that.</summary>
+    public Epoch? Epoch { get; set; }
+
+    /// <summary>The conflict that it ends with as soon as the stream has been loaded again; null where there is none.</summary>
+    public AppendOutcome.Conflict? Verdict { get; set; }
+
     /// <summary>Conflicts that the journal itself has given.</summary>
     public int Conflicts { get; set; }
 
@@ -49,5 +58,10 @@ internal sealed class Intent<TView, TEvent>(Command command, OnConflict onConfli
 
     public void Complete(AppendOutcome outcome) => _outcome.TrySetResult(outcome);
 
-    public void Fail(Exception exception) => _outcome.TrySetException(exception);
+    public void Fail(Exception exception)
+    {
+        _outcome.TrySetException(exception);
+        // Observed: nobody waits for an event that was raised and never confirmed.
+        _ = _outcome.Task.Exception;
+    }
 }

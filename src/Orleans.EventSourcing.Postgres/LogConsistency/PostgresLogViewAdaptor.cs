@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Orleans.Runtime;
 
@@ -174,6 +173,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     private void Enter(Intent<TView, TEvent> intent)
     {
         intent.Place = _intents.AddLast(intent);
+        intent.Seen = _tentativeState;
         if (intent.IsIdentified)
             _byCommand.Add(intent.Command.Id, intent);
         if (_open)
@@ -222,6 +222,14 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         IReadOnlyList<TEvent> events;
         NewEvent[] encoded;
         var expected = _tentativeState;
+        intent.Epoch = _epoch;
+        if (intent.OnConflict == OnConflict.Stop && intent.Seen != expected)
+        {
+            // It came while the epoch that its caller decided in had ended: nobody has checked it against this state.
+            Finish(intent, AppendOutcome.Conflict.Felled);
+            return;
+        }
+
         try
         {
             events = intent.Decide(TentativeView, expected.Version);
@@ -252,6 +260,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         catch (Exception e)
         {
             // The tentative view may hold half of it. What is in flight was decided before and stands.
+            (_tentative, _tentativeState) = (null, _confirmed.State);
             Fail(intent, e);
             Close(mustLoad: !Forkable);
             RecoverWhenAnswered();
@@ -300,8 +309,21 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         if (Forkable && _pending.Count == 0 && _open)
             (_confirmed.View, _tentative) = (_tentative!, null);
         else
-            foreach (var e in intent.Events!)
-                Fold(_confirmed.View, e, intent.Command.Id);
+        {
+            try
+            {
+                foreach (var e in intent.Events!)
+                    Fold(_confirmed.View, e, intent.Command.Id);
+            }
+            catch (Exception e)
+            {
+                // It folded before it was appended, and is durable: a view that refuses it now is made anew from what is recorded.
+                services.CaughtUserCodeException(nameof(Fold), nameof(Confirm), e);
+                End(intent, outcome);
+                return;
+            }
+        }
+
         var before = _confirmed.State.Version;
         _confirmed.Advance(intent.After, position, recordedAt);
         if (before / shared.SnapshotEvery != intent.After.Version / shared.SnapshotEvery)
@@ -330,6 +352,10 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
                 CountConflict(intent, conflict);
                 break;
             case AppendOutcome.Conflict when intent.OnConflict != OnConflict.Stop:
+                break;
+            case AppendOutcome.Conflict conflict:
+                // Its caller will look at the state and decide again: not before the state is the one that conflicted.
+                (intent.Events, intent.Verdict) = (null, conflict);
                 break;
             case AppendOutcome.Unknown:
                 // Only the answer to a later call tells that the lost one can no longer land.
@@ -434,15 +460,20 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
             {
                 await OpenAsync();
                 foreach (var intent in _intents.ToList())
-                    if (_open)
+                {
+                    if (intent.Verdict is { } verdict)
+                        Finish(intent, verdict);
+                    // What a handler of OnStateChanged has raised meanwhile is decided already.
+                    else if (_open && intent.Epoch != _epoch)
                         Dispatch(intent);
+                }
             }
         }
         catch (JournalUnavailableException)
         {
             Report();
             foreach (var intent in _intents.ToList())
-                Finish(intent, AppendOutcome.Unavailable.Instance);
+                Finish(intent, intent.Verdict ?? (AppendOutcome)AppendOutcome.Unavailable.Instance);
         }
         catch (Exception e)
         {
@@ -569,7 +600,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         {
             _journal.Save(new(streamId, _confirmed.State, foldVersion, _confirmed.ToSnapshot(_codec)));
         }
-        catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException)
+        catch (Exception e)
         {
             // A snapshot is never needed: the stream replays.
             services.CaughtException($"writing a snapshot of {streamId}", e);
@@ -591,7 +622,14 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     private void Report()
     {
         _issue = shared.NextIssue(_issue);
-        host.OnConnectionIssue(_issue);
+        try
+        {
+            host.OnConnectionIssue(_issue);
+        }
+        catch (Exception e)
+        {
+            services.CaughtUserCodeException("OnConnectionIssue", nameof(Report), e);
+        }
     }
 
     private void Resolved()
@@ -599,7 +637,14 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         if (_issue is not { } issue)
             return;
         _issue = null;
-        host.OnConnectionIssueResolved(issue);
+        try
+        {
+            host.OnConnectionIssueResolved(issue);
+        }
+        catch (Exception e)
+        {
+            services.CaughtUserCodeException("OnConnectionIssueResolved", nameof(Resolved), e);
+        }
     }
 
     private void Deactivate(Exception cause)
