@@ -178,8 +178,8 @@ BEGIN
 
     IF careful THEN
         -- Which streams made the trouble: an id that exists or comes twice, an append that does not stand on the last state of its stream,
-        -- or on the append before it.
-        SELECT array_agg(DISTINCT u.stream_id) INTO troubled
+        -- or on the append before it. Where none is found, whatever refused it above refuses it below.
+        SELECT coalesce(array_agg(DISTINCT u.stream_id), '{}') INTO troubled
         FROM (
             SELECT b.stream_id, b.version, b.previous_id, b.event_id, count(*) OVER (PARTITION BY b.event_id) AS copies,
                    lag(b.version) OVER stream AS version_before, lag(b.event_id) OVER stream AS id_before

@@ -79,23 +79,29 @@ internal sealed class AppendConnection : IAsyncDisposable
     /// <param name="dataSource">Unpooled, without command time-out.</param>
     /// <param name="silo">Of the writer.</param>
     /// <param name="lastAttempt">The highest attempt of this process.</param>
-    /// <param name="left">Backends of earlier attempts that may still be at it; they are ended, save one that waits for a standby.</param>
+    /// <param name="left">Backends of earlier attempts that may still be at it; those that wait for the head or a client are ended.</param>
+    /// <param name="timeout">How long it may take after the log-in, which has a time-out of its own.</param>
+    /// <param name="time">The clock.</param>
     public static async Task<AppendConnection> OpenAsync(
-        NpgsqlDataSource dataSource, string silo, long lastAttempt, IReadOnlyCollection<Backend> left)
+        NpgsqlDataSource dataSource, string silo, long lastAttempt, IReadOnlyCollection<Backend> left, TimeSpan timeout, TimeProvider time)
     {
         var connection = dataSource.CreateConnection();
         try
         {
             await connection.OpenAsync();
+            // A server that falls silent here must not hold the writer for ever.
+            await using var drop = time.CreateTimer(
+                static socket => ((Socket)socket!).Dispose(), SocketOf(ConnectorOf(connection)!), timeout, Timeout.InfiniteTimeSpan);
             // A lost attempt's backend may still wait for the head in front of this one. To end it is tidiness: the attempt's number
-            // shuts it out. One that waits for a standby has committed, and ending that wait would show what no standby has.
+            // shuts it out. One that waits for a standby has committed, and ending that wait would show what no standby has; one that
+            // works may be about to commit and wait so.
             await using var greeting = new NpgsqlCommand(
                 """
                 SELECT (SELECT attempt FROM journal.writers WHERE silo = $1),
                        (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
                        (SELECT count(pg_terminate_backend(a.pid))
                         FROM unnest($2, $3) l (pid, started_at) JOIN pg_stat_activity a ON a.pid = l.pid AND a.backend_start = l.started_at
-                        WHERE a.wait_event IS DISTINCT FROM 'SyncRep')
+                        WHERE a.wait_event_type IN ('Lock', 'Client'))
                 """,
                 connection)
             {

@@ -149,12 +149,16 @@ internal sealed class AppendQueue(int maxWeight, long maxBytes, TimeSpan wait, T
         /// <summary>All items of a stream, in order. The caller moves them to the other lane; places here are skipped later.</summary>
         public List<Pending> Remove(string streamId)
         {
-            if (!_streams.Remove(streamId))
+            if (!_streams.ContainsKey(streamId))
                 return [];
             var admitted = _admitted.Where(item => Holds(item) && item.StreamId == streamId).ToList();
             foreach (var item in admitted)
                 Release(item);
-            return [.. admitted, .. _line.Select(next => next.Item).Where(item => Holds(item) && item.StreamId == streamId)];
+            List<Pending> all = [.. admitted, .. _line.Select(next => next.Item).Where(item => Holds(item) && item.StreamId == streamId)];
+            // One by one: places of items that the clock has answered are counted until they are reached.
+            foreach (var item in all)
+                Forget(item);
+            return all;
         }
 
         public void Expire(long now)
@@ -163,7 +167,7 @@ internal sealed class AppendQueue(int maxWeight, long maxBytes, TimeSpan wait, T
                 if (item.Deadline <= now && item.Lane == lane)
                     item.GiveUp();
             foreach (var (item, admitBy) in _line)
-                if (admitBy <= now && item.Lane == lane)
+                if (item.Lane == lane && Math.Min(admitBy, item.Deadline) <= now)
                     item.Overload();
             while (_admitted.TryPeek(out var first) && !Holds(first))
                 DequeueAdmitted();

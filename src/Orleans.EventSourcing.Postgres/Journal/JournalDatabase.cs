@@ -19,6 +19,8 @@ internal sealed class JournalDatabase : IAsyncDisposable
             TcpKeepAlive = true,
             TcpKeepAliveTime = 2,
             TcpKeepAliveInterval = 1,
+            // A commit whose standby is not waited for any more is told by a warning, and must be.
+            Options = $"{new NpgsqlConnectionStringBuilder(options.ConnectionString).Options} -c client_min_messages=warning",
         });
         Reads = BuildReads(options);
     }

@@ -19,6 +19,7 @@ internal sealed class JournalMetrics : IDisposable
         HistogramBucketBoundaries = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000],
     };
 
+    private readonly TimeProvider _time;
     private readonly Meter _meter;
     private readonly Histogram<double> _duration;
     private readonly Histogram<int> _batchSize;
@@ -27,8 +28,9 @@ internal sealed class JournalMetrics : IDisposable
     private readonly Counter<long> _snapshotsSaved;
     private readonly Counter<long> _snapshotsDropped;
 
-    public JournalMetrics(IMeterFactory? meters)
+    public JournalMetrics(IMeterFactory? meters, TimeProvider time)
     {
+        _time = time;
         _meter = meters?.Create(MeterName) ?? new Meter(MeterName);
         _duration = _meter.CreateHistogram<double>(
             "journal.append.duration", "s", "From handing an append over to its outcome", tags: null, advice: Durations);
@@ -43,10 +45,10 @@ internal sealed class JournalMetrics : IDisposable
     public void ObserveQueue(Func<int> length) =>
         _meter.CreateObservableGauge("journal.queue.length", length, "{event}", "Events and questions that wait for the writer");
 
-    public void Appended(AppendOutcome outcome, TimeSpan duration)
+    public void Appended(AppendOutcome outcome, long started)
     {
         var tag = new KeyValuePair<string, object?>("outcome", outcome.GetType().Name);
-        _duration.Record(duration.TotalSeconds, tag);
+        _duration.Record(_time.GetElapsedTime(started).TotalSeconds, tag);
         _outcomes.Add(1, tag);
     }
 

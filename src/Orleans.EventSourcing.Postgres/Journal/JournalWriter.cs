@@ -58,12 +58,19 @@ internal sealed class JournalWriter : IAsyncDisposable
     }
 
     /// <summary>See <see cref="IJournal.AppendAsync"/>.</summary>
-    public async ValueTask<AppendOutcome> AppendAsync(Append append)
+    /// <remarks>
+    /// The task is the one that the writer completes, with no step between: an activation relies on hearing outcomes and answers in the
+    /// order in which the writer has them, and another hop through the thread pool would shuffle them.
+    /// </remarks>
+    public ValueTask<AppendOutcome> AppendAsync(Append append)
     {
-        var started = _time.GetTimestamp();
-        var outcome = await Hand(append, started).ConfigureAwait(false);
-        _metrics.Appended(outcome, _time.GetElapsedTime(started));
-        return outcome;
+        var pending = new PendingAppend(append, append.Events.Sum(e => 200L + e.Data.Length + e.Metadata.Length),
+            _time.GetTimestamp(), _budget, _metrics);
+        if (Flaw(pending) is { } reason)
+            pending.Answer(new AppendOutcome.Invalid(reason));
+        else if (!_queue.Offer(pending))
+            pending.GiveUp();
+        return new(pending.Outcome);
     }
 
     /// <summary>See <see cref="IJournal.AskAsync"/>.</summary>
@@ -85,22 +92,6 @@ internal sealed class JournalWriter : IAsyncDisposable
             await _connection.DisposeAsync();
     }
 
-    private Task<AppendOutcome> Hand(Append append, long now)
-    {
-        if (Flaw(append) is { } reason)
-        {
-            var invalid = new AppendOutcome.Invalid(reason);
-            append.Epoch.End(invalid);
-            return Task.FromResult<AppendOutcome>(invalid);
-        }
-
-        var bytes = append.Events.Sum(e => 200L + e.Data.Length + e.Metadata.Length);
-        var pending = new PendingAppend(append, bytes, now + _budget);
-        if (!_queue.Offer(pending))
-            pending.GiveUp();
-        return pending.Outcome;
-    }
-
     private async Task RunAsync()
     {
         // Away from whoever made the writer: its loop belongs to no grain.
@@ -118,7 +109,8 @@ internal sealed class JournalWriter : IAsyncDisposable
                 }
                 catch (Exception e)
                 {
-                    // A fault of this code. The clock answers what is left of the batch; the others must not wait for nothing.
+                    // A fault of this code. Nobody must wait for nothing: each is told what is known of it.
+                    batch.ForEach(item => item.GiveUp());
                     Log.WriterFault(_log, e);
                 }
             }
@@ -215,7 +207,7 @@ internal sealed class JournalWriter : IAsyncDisposable
             await LeaveAsync(broken);
         try
         {
-            _connection = await AppendConnection.OpenAsync(_database, _silo, _attempt, _left);
+            _connection = await AppendConnection.OpenAsync(_database, _silo, _attempt, _left, _options.CallTimeout, _time);
             _attempt = _connection.Attempt;
             Log.WriterConnected(_log, _silo, _attempt);
             return true;
@@ -229,22 +221,18 @@ internal sealed class JournalWriter : IAsyncDisposable
 
     private async Task RefusedAsync(PostgresException e)
     {
-        switch (e.SqlState)
+        if (e.SqlState == JournalErrorCodes.Fenced)
         {
-            case JournalErrorCodes.Fenced when !_fenced:
-                _fenced = true;
-                Log.Fenced(_log, _silo);
-                _onFenced();
-                break;
-            case JournalErrorCodes.Superseded:
-                // Someone has the silo's name and a later attempt. The next connection's number is above it.
-                Log.CallRefused(_log, e.SqlState, e.MessageText);
-                await LeaveAsync(_connection!);
-                break;
-            default:
-                Log.CallRefused(_log, e.SqlState, e.MessageText);
-                break;
+            _fenced = true;
+            Log.Fenced(_log, _silo);
+            _onFenced();
+            return;
         }
+
+        // Someone has the silo's name and a later attempt, and the next connection's number is above it; or this server cannot write, as
+        // after a fail-over, and the next connection may find one that can.
+        Log.CallRefused(_log, e.SqlState, e.MessageText);
+        await LeaveAsync(_connection!);
     }
 
     private async Task LeaveAsync(AppendConnection connection)
@@ -272,11 +260,13 @@ internal sealed class JournalWriter : IAsyncDisposable
         e.SqlState.StartsWith("22", StringComparison.Ordinal) || e.SqlState.StartsWith("54", StringComparison.Ordinal);
 
     // What Postgres would refuse or the driver could not send; a fault that is found here costs the neighbours nothing.
-    private static string? Flaw(Append append) => append switch
+    private string? Flaw(PendingAppend pending) => pending.Append switch
     {
         { Events.Count: 0 } => "an append has at least one event",
         { Expected.Version: < 0 } => "a version is not negative",
-        _ => Unstorable(append.StreamId, 200)
+        // It would keep everybody waiting for longer than a call may take, time and again.
+        _ when pending.Weight > _options.QueueEvents || pending.Bytes > _options.QueueBytes => "an append fits into the writer's queue",
+        var append => Unstorable(append.StreamId, 200)
             ?? append.Events.Select(e => Unstorable(e.EventType, 100)).FirstOrDefault(flaw => flaw is not null)
             ?? (append.Events.Count > 1 && append.Events.DistinctBy(e => e.EventId).Count() < append.Events.Count
                 ? "the events of an append have different ids"

@@ -58,10 +58,10 @@ internal abstract class Pending(string streamId, Lane lane, int weight, long byt
 }
 
 /// <inheritdoc/>
-internal sealed class PendingAppend(Append append, long bytes, long deadline)
-    : Pending(append.StreamId, append.Lane, append.Events.Count, bytes, deadline)
+internal sealed class PendingAppend(Append append, long bytes, long started, long budget, JournalMetrics metrics)
+    : Pending(append.StreamId, append.Lane, append.Events.Count, bytes, started + budget)
 {
-    // Answers must not run inside the writer's loop, nor under a lock of its queue.
+    // Continuations must not run inside the writer's loop, nor under a lock of its queue.
     private readonly TaskCompletionSource<AppendOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public Append Append => append;
@@ -87,6 +87,7 @@ internal sealed class PendingAppend(Append append, long bytes, long deadline)
         // The epoch first: whoever hears of the outcome finds it ended.
         if (!outcome.KeepsEpoch)
             append.Epoch.End(outcome);
+        metrics.Appended(outcome, started);
         _outcome.SetResult(outcome);
     }
 }

@@ -27,7 +27,7 @@ public sealed class PostgresJournal : IJournal, IAsyncDisposable
         AppendConnection.RefuseUnknownDriver();
         _fences = fences;
         _database = new(options);
-        _metrics = new(meters);
+        _metrics = new(meters, time);
         _reader = new(_database.Reads, log);
         _snapshots = new(_database.Reads, _metrics, log);
         _writer = new(silo, _database.Appends, new(_database.Reads, log), options, _metrics, time, log, fences.OnFenced);

@@ -50,10 +50,14 @@ internal sealed class SnapshotWriter : IAsyncDisposable
                 await SaveAsync(batch);
                 _metrics.SnapshotsSaved(batch.Count);
             }
-            catch (NpgsqlException e)
+            catch (Exception e)
             {
-                Log.SnapshotsNotSaved(_log, batch.Count, e);
-                _metrics.SnapshotsDropped(batch.Count);
+                // What waits goes too: each further attempt may take as long to fail, and whoever closes the journal waits for all of them.
+                var dropped = batch.Count;
+                while (_waiting.Reader.TryRead(out _))
+                    dropped++;
+                Log.SnapshotsNotSaved(_log, dropped, e);
+                _metrics.SnapshotsDropped(dropped);
             }
 
             batch.Clear();
