@@ -1,6 +1,8 @@
 using System.Net;
+using Bank.Gateway;
 using Bank.Grains;
 using Bank.Grains.Transfers;
+using Bank.Host.Health;
 using Npgsql;
 using Orleans.Configuration;
 using Orleans.EventSourcing.Postgres;
@@ -11,7 +13,8 @@ namespace Bank.Host;
 /// <remarks>
 /// Settings come from the configuration. Section <c>Orleans</c>: <c>ClusterId</c>, <c>ServiceId</c>, <c>Endpoints</c>, <c>Messaging</c>, and
 /// for the detection of dead silos <c>Membership</c>, with the names of Orleans' <see cref="ClusterMembershipOptions"/>. Section
-/// <c>Journal</c>: <see cref="PostgresJournalOptions"/>. Section <c>Bank</c>: <see cref="BankOptions"/>.
+/// <c>Journal</c>: <see cref="PostgresJournalOptions"/>. Section <c>Bank</c>: <see cref="BankOptions"/>. Section <c>Gateway</c>:
+/// <see cref="BankGatewayOptions"/>.
 /// </remarks>
 public static class Composition
 {
@@ -58,12 +61,17 @@ public static class Composition
     }
 
     /// <summary>Adds the REST API.</summary>
-    public static IHostApplicationBuilder AddBankGateway(this IHostApplicationBuilder builder) => builder;
+    public static IHostApplicationBuilder AddBankGateway(this IHostApplicationBuilder builder)
+    {
+        builder.Services.AddBankGateway(builder.Configuration.GetSection("Gateway").Get<BankGatewayOptions>());
+        builder.Services.AddHealthChecks().AddCheck<OverdueTransfers>("transfers", timeout: TimeSpan.FromSeconds(3));
+        return builder;
+    }
 
     /// <summary>Maps the routes of the REST API and of health.</summary>
     public static WebApplication MapBank(this WebApplication app)
     {
-        app.MapGet("/health/live", () => TypedResults.Ok(new { status = "live" }));
+        app.MapBankGateway();
         return app;
     }
 

@@ -1,0 +1,52 @@
+using System.Text;
+using Bank.Gateway.Problems;
+using Bank.Gateway.Queries;
+using Bank.Gateway.Requests;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Bank.Gateway;
+
+/// <summary>
+/// The REST API: commands go to grains, queries to the journal. It needs <c>IGrainFactory</c>, <c>IJournal</c>, an
+/// <c>NpgsqlDataSource</c> and a <c>TimeProvider</c>.
+/// </summary>
+public static class BankGateway
+{
+    /// <summary>Adds what the routes need, and the server's limits.</summary>
+    public static IServiceCollection AddBankGateway(this IServiceCollection services, BankGatewayOptions? options = null)
+    {
+        options ??= new();
+        services.AddSingleton(options);
+        services.AddSingleton<Patience>();
+        services.AddSingleton<AccountList>();
+        services.AddSingleton<TransferReads>();
+        services.AddReadiness(options.CheckWithin);
+        services.Configure<KestrelServerOptions>(server =>
+        {
+            server.AddServerHeader = false;
+            server.Limits.MaxRequestBodySize = JsonBody.MaxBytes;
+            // The largest body takes 16 s at most; a sender that stops is cut after five.
+            server.Limits.MinRequestBodyDataRate = new(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(5));
+            // Bytes as they are: what is wrong with a header is said by us, with a code.
+            server.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
+        });
+        return services;
+    }
+
+    /// <summary>Maps every route.</summary>
+    public static void MapBankGateway(this WebApplication app)
+    {
+        app.UseStatusCodePages(context => Failures.DescribeAsync(context.HttpContext));
+        app.UseMiddleware<Failures>();
+        app.Use(OriginCheck.InvokeAsync);
+        app.UseRouting();
+
+        var api = app.MapGroup("/api/v1");
+        api.MapAccounts();
+        api.MapEvents();
+        api.MapTransfers();
+        app.MapHealth();
+    }
+}

@@ -1,0 +1,17 @@
+namespace Bank.Gateway;
+
+/// <summary>Settings of the REST API.</summary>
+public sealed class BankGatewayOptions
+{
+    /// <summary>
+    /// How long a request waits for a grain; default 25 s. Longer than the journal's write budget, so that a command hears its own outcome,
+    /// and shorter than most proxies' patience.
+    /// </summary>
+    public TimeSpan AnswerWithin { get; set; } = TimeSpan.FromSeconds(25);
+
+    /// <summary>How long a query waits for the position that it was asked to know of; default 2 s.</summary>
+    public TimeSpan PositionWithin { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long one check of readiness may take; default 3 s.</summary>
+    public TimeSpan CheckWithin { get; set; } = TimeSpan.FromSeconds(3);
+}

@@ -1,0 +1,9 @@
+using Microsoft.Extensions.Logging;
+
+namespace Bank.Gateway;
+
+internal static partial class Log
+{
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Method} {Path} is answered {Code}")]
+    public static partial void RequestFailed(this ILogger logger, string method, string path, string code, Exception exception);
+}
