@@ -42,13 +42,14 @@ internal static class Health
     private static string Describe(HealthReportEntry entry) =>
         entry.Description is { Length: > 0 } description ? $"{Word(entry.Status)}: {description}" : Word(entry.Status);
 
-    /// <summary>Asks the writer a question: it is answered under the lock that every append takes, by a silo that may still write.</summary>
+    /// <summary>Asks the writer a question, which is answered under the lock of every append, by a silo that may still write.</summary>
     private sealed class JournalCheck(IJournal journal) : IHealthCheck
     {
         // No such stream is ever written, so the answer is always "version 0".
         private const string AnyStream = "health";
 
-        public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        public async Task<HealthCheckResult> CheckHealthAsync(
+            HealthCheckContext context, CancellationToken cancellationToken = default) =>
             await journal.AskAsync(new(AnyStream, null)).AsTask().WaitAsync(cancellationToken) switch
             {
                 Answer.Confirmed => HealthCheckResult.Healthy(),

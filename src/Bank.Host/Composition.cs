@@ -11,8 +11,8 @@ namespace Bank.Host;
 
 /// <summary>How the product is put together; tests build the same and add their decorators.</summary>
 /// <remarks>
-/// Settings come from the configuration. Section <c>Orleans</c>: <c>ClusterId</c>, <c>ServiceId</c>, <c>Endpoints</c>, <c>Messaging</c>, and
-/// for the detection of dead silos <c>Membership</c>, with the names of Orleans' <see cref="ClusterMembershipOptions"/>. Section
+/// Settings come from the configuration. Section <c>Orleans</c>: <c>ClusterId</c>, <c>ServiceId</c>, <c>Endpoints</c>, <c>Messaging</c>,
+/// and for the detection of dead silos <c>Membership</c>, with the names of Orleans' <see cref="ClusterMembershipOptions"/>. Section
 /// <c>Journal</c>: <see cref="PostgresJournalOptions"/>. Section <c>Bank</c>: <see cref="BankOptions"/>. Section <c>Gateway</c>:
 /// <see cref="BankGatewayOptions"/>.
 /// </remarks>

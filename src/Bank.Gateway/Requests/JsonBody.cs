@@ -33,9 +33,15 @@ internal static class JsonBody
             read = await reader.ReadAsync(http.RequestAborted);
         }
 
-        var body = Parse(read.Buffer.IsSingleSegment ? read.Buffer.FirstSpan : read.Buffer.ToArray(), type);
-        reader.AdvanceTo(read.Buffer.End);
-        return body;
+        try
+        {
+            return Parse(read.Buffer.IsSingleSegment ? read.Buffer.FirstSpan : read.Buffer.ToArray(), type);
+        }
+        finally
+        {
+            // The server reads on from here, whether the body was sound or not.
+            reader.AdvanceTo(read.Buffer.End);
+        }
     }
 
     private static T Parse<T>(ReadOnlySpan<byte> body, JsonTypeInfo<T> type)

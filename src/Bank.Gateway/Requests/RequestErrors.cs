@@ -4,7 +4,9 @@ using Bank.Gateway.Problems;
 
 namespace Bank.Gateway.Requests;
 
-/// <summary>What is wrong with a request, by field, parameter or header. Values are checked here; all that is wrong is said at once.</summary>
+/// <summary>
+/// What is wrong with a request, by field, parameter or header. Values are checked here; all that is wrong is said at once.
+/// </summary>
 internal sealed class RequestErrors
 {
     private readonly Dictionary<string, string[]> _errors = new(StringComparer.Ordinal);
@@ -68,8 +70,8 @@ internal sealed class RequestErrors
 
     /// <summary>What an account says of an amount that its currency does not allow.</summary>
     public static string AmountRule(bool orZero) =>
-        $"must be {(orZero ? "zero or a" : "a")} positive decimal number in a string, such as \"12.50\", with at most the minor digits of " +
-        "its currency and at most 10^15 of its minor units";
+        $"must be {(orZero ? "zero or a" : "a")} positive decimal number in a string, such as \"12.50\", with no more digits than its " +
+        "currency has, and of at most 10^15 minor units";
 
     private const string Missing = "is missing";
 }

@@ -10,7 +10,7 @@ internal sealed record Party(string Name, Func<TimeSpan, CancellationToken, Task
     }
 }
 
-/// <summary>The rounds of one scenario: all parties in turn, again and again, so that what disturbs the machine disturbs them alike.</summary>
+/// <summary>The rounds of one scenario: all parties in turn, again and again, so that what disturbs one disturbs them all.</summary>
 internal sealed class Comparison(string scenario, Pace pace, IProgress<string> progress)
 {
     private readonly Dictionary<string, Figure> _figures = [];
