@@ -53,4 +53,15 @@ internal static partial class Log
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} snapshots could not be saved, and are dropped")]
     public static partial void SnapshotsNotSaved(ILogger logger, int count, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The journal cannot be followed at present, and is tried again in {BackOff}")]
+    public static partial void TailLost(ILogger logger, TimeSpan backOff, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "The journal was restored: it was followed to position {Position}, and now it ends "
+        + "at {Head}, or holds another event there")]
+    public static partial void TailRestored(ILogger logger, long position, long head);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Stream} cannot be read after {Position}, and is tried again in {BackOff}")]
+    public static partial void StreamUnread(
+        ILogger logger, Orleans.Runtime.StreamId stream, long position, TimeSpan backOff, Exception exception);
 }

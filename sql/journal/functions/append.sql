@@ -293,6 +293,9 @@ BEGIN
         UPDATE journal.head h SET position = last_position, batch = head.batch, chain = head.chain, recorded_at = batch_time
         WHERE h.singleton;
         PERFORM set_config('journal.procedure', '', true);
+        -- Wakes whoever tails the record, once per batch. Notifications queue for a lock of the whole server as they commit, which is held
+        -- no longer than that of the head.
+        PERFORM pg_notify('journal', last_position::text);
     END IF;
 
     kind := 0;

@@ -41,9 +41,27 @@ internal sealed class JournalDatabase : IAsyncDisposable
             Timeout = (int)Math.Ceiling(options.ReadTimeout.TotalSeconds),
             MaxAutoPrepare = 20,
             AutoPrepareMinUsages = 2,
-            // A plan that was cached while the tables were small would scan them when they have grown.
-            Options = $"{new NpgsqlConnectionStringBuilder(options.ConnectionString).Options} -c jit=off -c enable_seqscan=off"
-                + " -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
+            Options = WithPinnedPlans(options),
+        });
+
+    /// <summary>For the tailer's one connection, which listens and reads.</summary>
+    public static NpgsqlDataSource BuildTail(PostgresJournalOptions options) =>
+        Build(options, new(options.ConnectionString)
+        {
+            ApplicationName = "journal tail",
+            Pooling = false,
+            Multiplexing = false,
+            Timeout = (int)Math.Ceiling(options.ReadTimeout.TotalSeconds),
+            // A peer that is gone is noticed by the kernel while the connection listens, and by these two while it reads. Npgsql's
+            // keep-alive is not needed: the slow poll is a query on the same connection.
+            TcpKeepAlive = true,
+            TcpKeepAliveTime = 2,
+            TcpKeepAliveInterval = 1,
+            CommandTimeout = 3,
+            CancellationTimeout = -1,
+            MaxAutoPrepare = 5,
+            AutoPrepareMinUsages = 2,
+            Options = WithPinnedPlans(options),
         });
 
     public async ValueTask DisposeAsync()
@@ -51,6 +69,11 @@ internal sealed class JournalDatabase : IAsyncDisposable
         await Appends.DisposeAsync();
         await Reads.DisposeAsync();
     }
+
+    // A plan that was cached while the tables were small would scan them when they have grown.
+    private static string WithPinnedPlans(PostgresJournalOptions options) =>
+        $"{new NpgsqlConnectionStringBuilder(options.ConnectionString).Options} -c jit=off -c enable_seqscan=off"
+            + " -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
     private static NpgsqlDataSource Build(PostgresJournalOptions options, NpgsqlConnectionStringBuilder settings)
     {

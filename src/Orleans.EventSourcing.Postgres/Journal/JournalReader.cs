@@ -39,12 +39,39 @@ internal sealed class JournalReader(NpgsqlDataSource database, ILogger log) : IJ
             [new NpgsqlParameter<string> { TypedValue = streamId }, new NpgsqlParameter<long> { TypedValue = fromVersion }, Limit(limit)],
             cancellation);
 
+    /// <summary>See <see cref="IJournalReader.ReadStreamAfterAsync"/>.</summary>
+    public Task<IReadOnlyList<RecordedEvent>> ReadStreamAfterAsync(
+        string streamId, Position after, int limit, CancellationToken cancellation) =>
+        ReadAsync(
+            $"""
+            SELECT {RecordedEventReader.Columns} FROM journal.events e
+            WHERE e.stream_id = $1 AND e.position > $2 ORDER BY e.version LIMIT $3
+            """,
+            [new NpgsqlParameter<string> { TypedValue = streamId }, new NpgsqlParameter<long> { TypedValue = after.Value }, Limit(limit)],
+            cancellation);
+
     /// <summary>See <see cref="IJournalReader.ReadAllAsync"/>.</summary>
     public Task<IReadOnlyList<RecordedEvent>> ReadAllAsync(Position from, int limit, CancellationToken cancellation) =>
         ReadAsync(
             $"SELECT {RecordedEventReader.Columns} FROM journal.events e WHERE e.position >= $1 ORDER BY e.position LIMIT $2",
             [new NpgsqlParameter<long> { TypedValue = from.Value }, Limit(limit)],
             cancellation);
+
+    /// <summary>See <see cref="IJournalReader.ReadIntervalAsync"/>.</summary>
+    public async Task<JournalInterval> ReadIntervalAsync(
+        Partition partition, Position after, int limit, CancellationToken cancellation)
+    {
+        try
+        {
+            await using var command = database.CreateCommand();
+            var page = await new PageQuery(command).ReadAsync(partition, after, limit, cancellation).ConfigureAwait(false);
+            return new(page.From, page.To, [.. page.Events.Select(e => e.Event)]);
+        }
+        catch (NpgsqlException e)
+        {
+            throw Unavailable(e);
+        }
+    }
 
     /// <summary>See <see cref="IJournalReader.ReadEventAsync"/>.</summary>
     public async Task<RecordedEvent?> ReadEventAsync(Guid eventId, CancellationToken cancellation) =>

@@ -53,8 +53,17 @@ public sealed class PostgresJournal : IJournal, IAsyncDisposable
         _reader.ReadStreamAsync(streamId, fromVersion, limit, cancellation);
 
     /// <inheritdoc/>
+    public Task<IReadOnlyList<RecordedEvent>> ReadStreamAfterAsync(
+        string streamId, Position after, int limit, CancellationToken cancellation) =>
+        _reader.ReadStreamAfterAsync(streamId, after, limit, cancellation);
+
+    /// <inheritdoc/>
     public Task<IReadOnlyList<RecordedEvent>> ReadAllAsync(Position from, int limit, CancellationToken cancellation) =>
         _reader.ReadAllAsync(from, limit, cancellation);
+
+    /// <inheritdoc/>
+    public Task<JournalInterval> ReadIntervalAsync(Partition partition, Position after, int limit, CancellationToken cancellation) =>
+        _reader.ReadIntervalAsync(partition, after, limit, cancellation);
 
     /// <inheritdoc/>
     public Task<RecordedEvent?> ReadEventAsync(Guid eventId, CancellationToken cancellation) =>
