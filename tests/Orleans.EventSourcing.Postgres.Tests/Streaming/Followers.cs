@@ -12,7 +12,7 @@ public interface IFollower : IGrainWithStringKey
     /// <summary>Moves the subscription that it has.</summary>
     Task RewindAsync(StreamSequenceToken token);
 
-    /// <summary>Positions in the order in which they came, since the last <see cref="SubscribeAsync"/> or <see cref="RewindAsync"/>.</summary>
+    /// <summary>Positions in the order in which they came, since the last <see cref="RewindAsync"/>.</summary>
     [AlwaysInterleave]
     Task<List<long>> HeardAsync();
 
