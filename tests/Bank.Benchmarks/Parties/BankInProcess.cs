@@ -1,0 +1,98 @@
+using System.Globalization;
+using Bank.Benchmarks.Measuring;
+using Bank.Contracts;
+using Bank.Domain;
+using Bank.Host;
+using Bank.Testing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Bank.Benchmarks.Parties;
+
+/// <summary>
+/// The product's silo in this process, with accounts that are open. The callers are in the same process and call through the silo's own
+/// client: a call crosses no socket, and is not in the way of what is measured.
+/// </summary>
+internal sealed class BankInProcess : IAsyncDisposable
+{
+    private readonly IHost _host;
+    private readonly Account[] _accounts;
+
+    private BankInProcess(IHost host, int accounts)
+    {
+        _host = host;
+        var grains = host.Services.GetRequiredService<IGrainFactory>();
+        _accounts = [.. Enumerable.Range(0, accounts).Select(_ => new AccountId(Guid.NewGuid()))
+            .Select(id => new Account(id, grains.GetGrain<IBankAccountGrain>(id.Value)))];
+    }
+
+    private sealed record Account(AccountId Id, IBankAccountGrain Grain);
+
+    /// <summary>Starts the silo on a database of its own, and opens the accounts.</summary>
+    public static async Task<BankInProcess> StartAsync(
+        UnshakenPostgres postgres, Comparison comparison, CancellationToken cancellation)
+    {
+        comparison.Say("starting a silo and opening accounts");
+        var builder = Microsoft.Extensions.Hosting.Host.CreateApplicationBuilder();
+        builder.Logging.ClearProviders();
+        builder.AddBankSilo((await postgres.CreateDatabaseAsync()).App, Ports.PreferredOrFree(0), Ports.PreferredOrFree(0));
+        var host = builder.Build();
+        try
+        {
+            await host.StartAsync(cancellation);
+            var bank = new BankInProcess(host, comparison.Pace.Accounts);
+            foreach (var some in bank._accounts.Chunk(500))
+                Expect(await Task.WhenAll(some.Select(account => account.Grain.Open(
+                    "Ada Lovelace", "USD", default, new(DerivedId.Opening(account.Id), Payload.CorrelationId)))));
+            return bank;
+        }
+        catch
+        {
+            await EndAsync(host);
+            throw;
+        }
+    }
+
+    /// <summary>Deposits to any of the accounts.</summary>
+    public Party InFlight(int callers) =>
+        DepositsTo($"grains, {callers} in flight", callers, _ => _accounts[Random.Shared.Next(_accounts.Length)]);
+
+    /// <summary>Deposits to one account.</summary>
+    public Party Hot(int callers) => DepositsTo($"hot, {callers} in flight", callers, _ => _accounts[0]);
+
+    private static Party DepositsTo(string name, int callers, Func<int, Account> account)
+    {
+        var keys = new long[callers];
+        var run = Guid.NewGuid();
+        return new(name, async (time, cancellation) =>
+            (await Load.RunAsync(callers, time, DepositAsync, cancellation)).Samples(name, "commands/s"));
+
+        async Task DepositAsync(int caller)
+        {
+            var to = account(caller);
+            // As the gateway derives it.
+            var key = string.Create(CultureInfo.InvariantCulture, $"{run}-{caller}-{keys[caller]++}");
+            Expect(await to.Grain.Deposit(
+                new(Payload.Amount.MinorUnits, Payload.Amount.Digits),
+                Payload.Description,
+                new(DerivedId.Command(to.Id, key), Payload.CorrelationId)));
+        }
+    }
+
+    private static void Expect(params ReadOnlySpan<CommandReply> replies)
+    {
+        foreach (var reply in replies)
+            if (reply is not { Status: ReplyStatus.Done, Replayed: false })
+                throw new InvalidOperationException($"A command got {reply}.");
+    }
+
+    public ValueTask DisposeAsync() => EndAsync(_host);
+
+    private static async ValueTask EndAsync(IHost host)
+    {
+        // Not every account has to leave memory in order: the database goes with it.
+        await host.StopAsync(new CancellationToken(canceled: true));
+        await ((IAsyncDisposable)host).DisposeAsync();
+    }
+}
