@@ -17,12 +17,10 @@ public static class BankGateway
     /// <summary>Adds what the routes need, and the server's limits.</summary>
     public static IServiceCollection AddBankGateway(this IServiceCollection services, BankGatewayOptions? options = null)
     {
-        options ??= new();
-        services.AddSingleton(options);
+        services.AddSingleton(options ?? new());
         services.AddSingleton<Patience>();
         services.AddSingleton<AccountList>();
         services.AddSingleton<TransferReads>();
-        services.AddReadiness(options.CheckWithin);
         services.Configure<KestrelServerOptions>(server =>
         {
             server.AddServerHeader = false;
@@ -47,6 +45,5 @@ public static class BankGateway
         api.MapAccounts();
         api.MapEvents();
         api.MapTransfers();
-        app.MapHealth();
     }
 }

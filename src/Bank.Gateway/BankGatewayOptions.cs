@@ -11,7 +11,4 @@ public sealed class BankGatewayOptions
 
     /// <summary>How long a query waits for the position that it was asked to know of; default 2 s.</summary>
     public TimeSpan PositionWithin { get; set; } = TimeSpan.FromSeconds(2);
-
-    /// <summary>How long one check of readiness may take; default 3 s.</summary>
-    public TimeSpan CheckWithin { get; set; } = TimeSpan.FromSeconds(3);
 }

@@ -26,11 +26,7 @@ public static class Composition
     public static IHostApplicationBuilder AddBankSilo(
         this IHostApplicationBuilder builder, string connectionString, int siloPort, int gatewayPort)
     {
-        var bank = builder.Configuration.GetSection("Bank").Get<BankOptions>() ?? new();
-        builder.Services.AddSingleton(TimeProvider.System);
-        builder.Services.AddSingleton(bank);
-        builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
-        builder.Services.AddSingleton<TransferWatch>();
+        var bank = builder.AddShared(connectionString);
         builder.UseOrleans(silo =>
         {
             var settings = builder.Configuration.GetSection("Orleans");
@@ -39,9 +35,10 @@ public static class Composition
             {
                 options.SiloPort = settings.GetValue("Endpoints:SiloPort", siloPort);
                 options.GatewayPort = settings.GetValue("Endpoints:GatewayPort", gatewayPort);
-                options.AdvertisedIPAddress = IPAddress.Parse(settings["Endpoints:AdvertisedIPAddress"] ?? "127.0.0.1");
+                options.AdvertisedIPAddress = Address(settings["Endpoints:AdvertisedIPAddress"] ?? "127.0.0.1");
             });
             silo.Configure<SiloMessagingOptions>(settings.GetSection("Messaging"));
+            silo.Configure<ClusterMembershipOptions>(Detect);
             silo.Configure<ClusterMembershipOptions>(settings.GetSection("Membership"));
             var orleans = InSchema(connectionString, "orleans");
             silo.UseAdoNetClustering(options => (options.Invariant, options.ConnectionString) = (Invariant, orleans));
@@ -60,22 +57,88 @@ public static class Composition
         return builder;
     }
 
+    /// <summary>Adds a client of silos elsewhere, which it finds in the database, and finds again when it has lost all of them.</summary>
+    /// <param name="builder">The host.</param>
+    /// <param name="connectionString">The database, as <c>bank_app</c>.</param>
+    public static IHostApplicationBuilder AddBankClient(this IHostApplicationBuilder builder, string connectionString)
+    {
+        builder.AddShared(connectionString);
+        builder.UseOrleansClient(client =>
+        {
+            var settings = builder.Configuration.GetSection("Orleans");
+            client.Configure<ClusterOptions>(options => Name(options, settings));
+            client.Configure<ClientMessagingOptions>(settings.GetSection("Messaging"));
+            // Silos that have come or gone: a client that has lost all of them has nobody to ask but the table.
+            client.Configure<GatewayOptions>(options => options.GatewayListRefreshPeriod = TimeSpan.FromSeconds(2));
+            client.Configure<GatewayOptions>(settings.GetSection("Gateways"));
+            client.UseAdoNetClustering(
+                options => (options.Invariant, options.ConnectionString) = (Invariant, InSchema(connectionString, "orleans")));
+            client.UseConnectionRetryFilter<SiloWait>();
+        });
+        builder.Services.AddPostgresJournalReader(options =>
+        {
+            builder.Configuration.GetSection("Journal").Bind(options);
+            options.ConnectionString = connectionString;
+        });
+        return builder;
+    }
+
     /// <summary>Adds the REST API.</summary>
     public static IHostApplicationBuilder AddBankGateway(this IHostApplicationBuilder builder)
     {
         builder.Services.AddBankGateway(builder.Configuration.GetSection("Gateway").Get<BankGatewayOptions>());
-        builder.Services.AddHealthChecks().AddCheck<OverdueTransfers>("transfers", timeout: TimeSpan.FromSeconds(3));
         return builder;
     }
 
-    /// <summary>Maps the routes of the REST API and of health.</summary>
-    public static WebApplication MapBank(this WebApplication app)
+    /// <summary>Adds what every process answers, whatever its role.</summary>
+    public static IHostApplicationBuilder AddBankHealth(this IHostApplicationBuilder builder)
     {
-        app.MapBankGateway();
+        var within = TimeSpan.FromSeconds(3);
+        builder.Services.AddSingleton<Readiness>();
+        builder.Services.AddHealthChecks()
+            .AddCheck<Readiness>("process")
+            .AddCheck<JournalAnswers>("journal", timeout: within)
+            .AddCheck<OverdueTransfers>("transfers", timeout: within);
+        return builder;
+    }
+
+    /// <summary>Maps the routes of the role.</summary>
+    public static WebApplication MapBank(this WebApplication app, Role role)
+    {
+        app.Use(app.Services.GetRequiredService<Readiness>().CloseConnections);
+        if (role != Role.Silo)
+            app.MapBankGateway();
+        app.MapBankHealth();
         return app;
     }
 
     private const string Invariant = "Npgsql";
+
+    private static BankOptions AddShared(this IHostApplicationBuilder builder, string connectionString)
+    {
+        var bank = builder.Configuration.GetSection("Bank").Get<BankOptions>() ?? new();
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(bank);
+        builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
+        builder.Services.AddSingleton<TransferWatch>();
+        return bank;
+    }
+
+    // Measured in docs/OPERATIONS.md. A silo is given up after three seconds without an answer to two others, and a crashed one sooner:
+    // its probes fail at once.
+    private static void Detect(ClusterMembershipOptions options)
+    {
+        options.ProbeTimeout = TimeSpan.FromSeconds(1);
+        options.NumMissedProbesLimit = 3;
+        options.TableRefreshTimeout = TimeSpan.FromSeconds(5);
+        options.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5);
+        options.DeathVoteExpirationTimeout = TimeSpan.FromSeconds(30);
+    }
+
+    private static IPAddress Address(string hostOrAddress) =>
+        IPAddress.TryParse(hostOrAddress, out var address) ? address
+        : Dns.GetHostAddresses(hostOrAddress) is [var first, ..] ? first
+        : throw new OrleansConfigurationException($"Orleans__Endpoints__AdvertisedIPAddress: {hostOrAddress} has no address.");
 
     private static void Name(ClusterOptions options, IConfiguration settings)
     {

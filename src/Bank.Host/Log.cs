@@ -8,6 +8,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "PostgreSQL runs again on port {Port}")]
     public static partial void PostgresRestarted(ILogger logger, int port);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Waiting for a silo: {Reason}")]
+    public static partial void WaitsForSilo(ILogger logger, string reason);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "PostgreSQL could not be started again")]
     public static partial void PostgresNotRestarted(ILogger logger, Exception exception);
 }

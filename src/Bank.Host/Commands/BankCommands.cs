@@ -56,8 +56,43 @@ public static class BankCommands
         var yes = new Option<bool>("--yes") { Description = "Do not ask" };
         var more = new Dictionary<Command, string>();
 
-        var up = Named("up", "Starts the database, silo and gateway, until Ctrl-C", "", "ASPNETCORE_URLS=http://127.0.0.1:9000 ./bank up");
-        up.SetAction((_, _) => Guarded(Open));
+        var up = Named(
+            "up",
+            "Starts the database, silo and gateway, until Ctrl-C",
+            "",
+            "ASPNETCORE_URLS=http://127.0.0.1:9000 ./bank up",
+            "--role gateway");
+        var role = new Option<string?>("--role")
+        {
+            Description = "One role of a deployment: all, silo or gateway. It shares the database of ConnectionStrings__Bank, "
+                + "and waits for what is missing",
+        };
+        role.AcceptOnlyFromAmong("all", "silo", "gateway");
+        var drain = new Option<double?>("--drain-delay")
+        {
+            Description = "Seconds to go on serving, no longer ready, when asked to end (default 5 with --role, else 0)",
+        };
+        // A member of ./bank cluster ends when whoever keeps it has ended, however that happened.
+        var kept = new Option<bool>("--until-input-ends") { Hidden = true };
+        up.Options.Add(role);
+        up.Options.Add(drain);
+        up.Options.Add(kept);
+        up.SetAction((parsed, cancellation) =>
+        {
+            var asked = parsed.GetValue(role);
+            var delay = parsed.GetValue(drain) ?? (asked is null ? 0 : 5);
+            var options = new Up.Options(
+                asked is null ? null : Enum.Parse<Role>(asked, ignoreCase: true), TimeSpan.FromSeconds(Math.Clamp(delay, 0, 600)));
+            return Guarded(stop =>
+            {
+                if (!parsed.GetValue(kept))
+                    return Up.RunAsync(Settings, options, Progress, stop);
+                // Lives as long as the process, as the input does.
+                var end = CancellationTokenSource.CreateLinkedTokenSource(stop);
+                _ = EndWithInputAsync(end);
+                return Up.RunAsync(Settings, options, Progress, end.Token);
+            });
+        });
 
         var migrate = Named("migrate", "Brings the database forward to this build", "--json");
         migrate.Options.Add(json);
@@ -90,6 +125,8 @@ public static class BankCommands
             PosixSignal.SIGTERM,
             PosixSignal.SIGHUP));
 
+        var cluster = Cluster(Named, json);
+
         // The launcher runs the tests and the benchmarks: what it builds for them is not the program that runs now.
         var test = Named("test", "Runs all tests", "");
         test.SetAction((_, _) => Guarded(_ => throw new CommandException(ExitCode.Failed, "./bank test and dotnet test run the tests.")));
@@ -99,10 +136,10 @@ public static class BankCommands
 
         var root = new Command("./bank", "A bank that remembers everything: accounts are grains, every change is an event in PostgreSQL")
         {
-            up, migrate, status, close, reset, doctor, psql, test, bench,
+            up, cluster, migrate, status, close, reset, doctor, psql, test, bench,
             new HelpOption { Action = new HelpWithMore(more) }, new VersionOption(),
         };
-        root.SetAction((_, _) => Guarded(Open));
+        root.SetAction((_, _) => Guarded(stop => Up.RunAsync(Settings, new(null, TimeSpan.Zero), Progress, stop)));
         more[root] = Environs;
         return root;
 
@@ -120,7 +157,74 @@ public static class BankCommands
 
     private static HostSettings Settings => HostSettings.FromEnvironment();
 
-    private static Task<ExitCode> Open(CancellationToken stop) => Up.RunAsync(Settings, Progress, stop);
+    private static Command Cluster(Func<string, string, string[], Command> named, Option<bool> json)
+    {
+        var silos = new Option<int>("--silos") { Description = "How many silos", DefaultValueFactory = _ => 3 };
+        var gateways = new Option<int>("--gateways") { Description = "How many gateways", DefaultValueFactory = _ => 2 };
+        var port = new Option<int?>("--port") { Description = "Port of the first gateway, others follow; wins over ASPNETCORE_URLS" };
+        var restart = new Option<bool>("--restart") { Description = "Start a member that died again, with growing pauses" };
+        silos.Validators.Add(AtLeastOne(silos));
+        gateways.Validators.Add(AtLeastOne(gateways));
+        var cluster = named(
+            "cluster",
+            "Runs silos and gateways as processes of this machine, until Ctrl-C",
+            ["", "--silos 2 --gateways 1 --port 9000", "status", "kill silo 2", "start silo 2", "restart"]);
+        foreach (var option in (Option[])[silos, gateways, port, restart])
+            cluster.Options.Add(option);
+        cluster.SetAction((parsed, _) => Guarded(stop => ClusterCommand.RunAsync(
+            Settings,
+            new(parsed.GetValue(silos), parsed.GetValue(gateways), parsed.GetValue(port), parsed.GetValue(restart)),
+            Progress,
+            stop)));
+
+        var status = new Command("status", "Lists the members") { json };
+        status.SetAction((parsed, _) => Guarded(stop => ClusterCommand.StatusAsync(Settings, parsed.GetValue(json), stop)));
+        cluster.Subcommands.Add(status);
+        foreach (var (act, description) in ((string, string)[])
+            [
+                ("kill", "Ends a member as kill -9 does"),
+                ("freeze", "Stops a member as SIGSTOP does: it keeps its connections and answers nothing"),
+                ("thaw", "Lets a frozen member go on"),
+                ("start", "Starts a dead member again"),
+                ("add", "Adds a member"),
+            ])
+        {
+            var role = new Argument<string>("role") { Description = "silo or gateway" };
+            role.AcceptOnlyFromAmong("silo", "gateway");
+            var index = new Argument<int>("n") { Description = "Which of them, from 1" };
+            var command = new Command(act, description) { role };
+            if (act != "add")
+                command.Arguments.Add(index);
+            command.SetAction((parsed, _) => Guarded(stop => ClusterCommand.ActAsync(
+                Settings, act, parsed.GetRequiredValue(role), act == "add" ? null : parsed.GetValue(index), stop)));
+            cluster.Subcommands.Add(command);
+        }
+
+        var rolling = new Command("restart", "Restarts the members one after the other, under load");
+        rolling.SetAction((_, _) => Guarded(stop => ClusterCommand.RestartAsync(Settings, stop)));
+        cluster.Subcommands.Add(rolling);
+        var stopping = new Command("stop", "Closes the cluster that runs on this data directory");
+        stopping.SetAction((_, _) => Guarded(stop => ClusterCommand.StopAsync(Settings, Progress, stop)));
+        cluster.Subcommands.Add(stopping);
+        return cluster;
+
+        static Action<System.CommandLine.Parsing.OptionResult> AtLeastOne(Option<int> option) => result =>
+        {
+            if (result.GetValueOrDefault<int>() < 1)
+                result.AddError($"{option.Name} is at least 1.");
+        };
+    }
+
+    private static async Task EndWithInputAsync(CancellationTokenSource end)
+    {
+        using var input = Console.OpenStandardInput();
+        var ignored = new byte[64];
+        while (await input.ReadAsync(ignored) > 0)
+        {
+        }
+
+        await end.CancelAsync();
+    }
 
     private static Task<int> Guarded(Func<CancellationToken, Task<ExitCode>> command) =>
         Guarded(command, PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT);

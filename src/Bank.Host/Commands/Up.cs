@@ -1,4 +1,5 @@
 using System.Net;
+using Bank.Host.Health;
 using Bank.Host.Postgres;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
@@ -12,6 +13,8 @@ internal static class Up
     // Grains get 30 s to write what they have (see docs/ARCHITECTURE.md), after requests in flight have been answered.
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(60);
 
+    private static readonly TimeSpan DatabaseInterval = TimeSpan.FromSeconds(1);
+
     // Below everything that appsettings.json and the environment say.
     private static readonly Dictionary<string, string?> Defaults = new()
     {
@@ -20,26 +23,32 @@ internal static class Up
         ["Logging:LogLevel:Orleans.Runtime.Silo"] = "Error",
     };
 
-    public static async Task<ExitCode> RunAsync(HostSettings settings, IProgress<string> progress, CancellationToken stop)
+    /// <summary>What the command line says.</summary>
+    /// <param name="Role">Null where none was asked for: everything, and what is missing is refused instead of waited for.</param>
+    /// <param name="DrainDelay">How long a process that is asked to end goes on serving while it says that it is not ready.</param>
+    public sealed record Options(Role? Role, TimeSpan DrainDelay);
+
+    public static async Task<ExitCode> RunAsync(HostSettings settings, Options options, IProgress<string> progress, CancellationToken stop)
     {
+        var role = options.Role ?? Role.All;
         var isPrivate = settings.ExternalApp is null;
+        if (isPrivate && role != Role.All)
+            throw new CommandException(
+                ExitCode.DatabaseUnreachable,
+                $"A {role} of its own shares its database with others: set ConnectionStrings__Bank, or use ./bank cluster.");
         var data = isPrivate ? $"its data in {settings.DataDirectory}" : "the database of ConnectionStrings__Bank";
-        progress.Report($"the bank starts on {settings.Urls}, with {data}");
+        progress.Report($"the {Name(role)} starts on {settings.Urls}, with {data}");
         using var taken = isPrivate ? Take(settings.DataDirectory) : null;
         RefusePortInUse(settings.Urls);
 
-        await using var database = await Database.OpenAsync(settings, progress, stop);
-        await RefuseLosingMoneyAsync(settings, database, progress, stop);
-        if (isPrivate)
-            await database.MigrateAsync(progress, stop);
-        else if (await database.PendingAsync(stop) is [var first, ..] pending)
-            throw new CommandException(
-                ExitCode.NotMigrated, $"The database is not migrated: it lacks {first} ({pending.Count} in all). Run ./bank migrate.");
+        await using var database = options.Role is null
+            ? await OpenDatabaseAsync(settings, progress, stop)
+            : await AwaitDatabaseAsync(settings, progress, stop);
 
         var last = isPrivate ? RunningHost.Last(settings.DataDirectory) : null;
         var siloPort = Ports.PreferredOrFree(last?.SiloPort ?? (isPrivate ? 0 : EndpointDefaults.SiloPort));
         var gatewayPort = Ports.PreferredOrFree(last?.GatewayPort ?? (isPrivate ? 0 : EndpointDefaults.GatewayPort));
-        await using var app = Build(settings, database, siloPort, gatewayPort);
+        await using var app = Build(settings, role, database, siloPort, gatewayPort);
         try
         {
             await app.StartAsync(stop);
@@ -52,23 +61,73 @@ internal static class Up
         var address = settings with { Urls = app.Urls.First() };
         if (isPrivate)
             new RunningHost(Environment.ProcessId, address.Address, siloPort, gatewayPort).Write(settings.DataDirectory);
-        progress.Report(
-            $$"""
-            the bank is open: {{address.Address}}  (Ctrl-C closes it)
+        progress.Report($"the {Name(role)} is open: {address.Address}  (Ctrl-C closes it)");
+        if (options.Role is null)
+            Console.Out.WriteLine(
+                $$"""
 
-            curl -X POST {{address.Address}}/api/v1/accounts -H "Content-Type: application/json" \
-              -d '{"owner_name": "John Doe", "initial_deposit": "1000.00"}'
-            """);
+                curl -X POST {{address.Address}}/api/v1/accounts -H "Content-Type: application/json" \
+                  -d '{"owner_name": "John Doe", "initial_deposit": "1000.00"}'
+                """);
 
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop, app.Lifetime.ApplicationStopping);
-        await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, ended.Token).ContinueWith(
-            _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        await SleepAsync(Timeout.InfiniteTimeSpan, ended.Token);
         progress.Report("closing: finishing what is under way");
+        if (stop.IsCancellationRequested)
+        {
+            app.Services.GetRequiredService<Readiness>().Leave();
+            await SleepAsync(options.DrainDelay, app.Lifetime.ApplicationStopping);
+        }
+
         await app.StopAsync(CancellationToken.None);
         return stop.IsCancellationRequested ? ExitCode.Done : ExitCode.Failed;
     }
 
-    private static WebApplication Build(HostSettings settings, Database database, int siloPort, int gatewayPort)
+    private static string Name(Role role) => role switch { Role.Silo => "silo", Role.Gateway => "gateway", _ => "bank" };
+
+    private static Task SleepAsync(TimeSpan time, CancellationToken end) => Task.Delay(time, TimeProvider.System, end).ContinueWith(
+        _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+
+    internal static async Task<Database> OpenDatabaseAsync(HostSettings settings, IProgress<string> progress, CancellationToken stop)
+    {
+        var database = await Database.OpenAsync(settings, progress, stop);
+        try
+        {
+            await RefuseLosingMoneyAsync(settings, database, progress, stop);
+            if (database.Local is not null)
+                await database.MigrateAsync(progress, stop);
+            else if (await database.PendingAsync(stop) is [var first, ..] pending)
+                throw new CommandException(
+                    ExitCode.NotMigrated,
+                    $"The database is not migrated: it lacks {first} ({pending.Count} in all). Run ./bank migrate.");
+            return database;
+        }
+        catch
+        {
+            await database.DisposeAsync();
+            throw;
+        }
+    }
+
+    // A member of a cluster may be started before its database, or before whoever migrates it.
+    private static async Task<Database> AwaitDatabaseAsync(HostSettings settings, IProgress<string> progress, CancellationToken stop)
+    {
+        for (string? said = null; ;)
+        {
+            try
+            {
+                return await OpenDatabaseAsync(settings, progress, stop);
+            }
+            catch (CommandException e) when (e.ExitCode is ExitCode.DatabaseUnreachable or ExitCode.NotMigrated)
+            {
+                if (said != e.Message)
+                    progress.Report($"waiting: {said = e.Message}");
+                await Task.Delay(DatabaseInterval, TimeProvider.System, stop);
+            }
+        }
+    }
+
+    private static WebApplication Build(HostSettings settings, Role role, Database database, int siloPort, int gatewayPort)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions
         {
@@ -80,17 +139,23 @@ internal static class Up
         builder.Logging.ClearProviders().AddSimpleConsole(options => options.SingleLine = true);
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = Defaults });
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = DrainTimeout);
-        builder.AddBankSilo(database.App, siloPort, gatewayPort).AddBankGateway();
+        if (role == Role.Gateway)
+            builder.AddBankClient(database.App);
+        else
+            builder.AddBankSilo(database.App, siloPort, gatewayPort);
+        if (role != Role.Silo)
+            builder.AddBankGateway();
+        builder.AddBankHealth();
         if (database.Local is { } local)
         {
             builder.Services.AddSingleton(local);
             builder.Services.AddHostedService<PostgresWatch>();
         }
 
-        return builder.Build().MapBank();
+        return builder.Build().MapBank(role);
     }
 
-    private static IDisposable Take(string directory)
+    internal static IDisposable Take(string directory)
     {
         try
         {
@@ -112,7 +177,7 @@ internal static class Up
     }
 
     // Found out now, a port in use costs nothing; the web server would find out after everything else had started.
-    private static void RefusePortInUse(string urls)
+    internal static void RefusePortInUse(string urls)
     {
         foreach (var url in urls.Split(';', StringSplitOptions.RemoveEmptyEntries).Select(BindingAddress.Parse))
         {

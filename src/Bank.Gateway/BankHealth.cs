@@ -1,22 +1,17 @@
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
-using Orleans.EventSourcing.Postgres;
 
 namespace Bank.Gateway;
 
 internal sealed record HealthBody(string Status, IReadOnlyDictionary<string, string>? Checks = null);
 
 /// <summary>Whether the process lives, and whether it can be given requests. Others add their checks to the framework's list.</summary>
-internal static class Health
+public static class BankHealth
 {
-    public static void AddReadiness(this IServiceCollection services, TimeSpan checkWithin) =>
-        services.AddHealthChecks().AddCheck<JournalCheck>("journal", timeout: checkWithin);
-
-    public static void MapHealth(this IEndpointRouteBuilder routes)
+    /// <summary>Maps the routes of health; a process that is no gateway has them, too.</summary>
+    public static void MapBankHealth(this IEndpointRouteBuilder routes)
     {
         routes.MapGet("/health/live", () => TypedResults.Json(new HealthBody("live"), GatewayJson.Default.HealthBody));
         routes.MapGet("/health/ready", Ready);
@@ -41,20 +36,4 @@ internal static class Health
 
     private static string Describe(HealthReportEntry entry) =>
         entry.Description is { Length: > 0 } description ? $"{Word(entry.Status)}: {description}" : Word(entry.Status);
-
-    /// <summary>Asks the writer a question, which is answered under the lock of every append, by a silo that may still write.</summary>
-    private sealed class JournalCheck(IJournal journal) : IHealthCheck
-    {
-        // No such stream is ever written, so the answer is always "version 0".
-        private const string AnyStream = "health";
-
-        public async Task<HealthCheckResult> CheckHealthAsync(
-            HealthCheckContext context, CancellationToken cancellationToken = default) =>
-            await journal.AskAsync(new(AnyStream, null)).AsTask().WaitAsync(cancellationToken) switch
-            {
-                Answer.Confirmed => HealthCheckResult.Healthy(),
-                Answer.Overloaded => HealthCheckResult.Unhealthy("the writer's queue is full"),
-                _ => HealthCheckResult.Unhealthy("the journal cannot be reached"),
-            };
-    }
 }
