@@ -53,6 +53,63 @@ public sealed class ExplicitSubscriptionTests(OneSilo cluster) : IClassFixture<O
         await handle.UnsubscribeAsync();
     }
 
+    [Fact]
+    public async Task A_subscription_goes_back_to_any_position()
+    {
+        var last = await cluster.AppendAsync(300);
+        var follower = cluster.Silo.Grains.GetGrain<IFollower>(Guid.NewGuid().ToString());
+        await follower.SubscribeAsync(JournalStreams.From(new(last)));
+        Assert.Equal([last], await HeardAsync(follower, last));
+
+        await follower.RewindAsync(JournalStreams.From(new(2)));
+        Assert.Equal(Positions(2, last), await HeardAsync(follower, last));
+
+        await follower.RewindAsync(JournalStreams.After(new(last - 3)));
+        last = await cluster.AppendAsync(20);
+        Assert.Equal(Positions(last - 22, last), await HeardAsync(follower, last));
+    }
+
+    [Fact]
+    public async Task One_stuck_subscriber_does_not_stop_the_others_and_misses_nothing_itself()
+    {
+        var begin = await cluster.AppendAsync(10);
+        var stuck = cluster.Silo.Grains.GetGrain<IFollower>(Guid.NewGuid().ToString());
+        await stuck.HinderAsync(begin + 5, stuck: true);
+        await stuck.SubscribeAsync(JournalStreams.After(new(begin)));
+        var other = cluster.Silo.Grains.GetGrain<IFollower>(Guid.NewGuid().ToString());
+        await other.SubscribeAsync(JournalStreams.After(new(begin)));
+
+        // Far more than memory holds, and after the agent has given up on the stuck one.
+        await cluster.AppendAsync(10);
+        await Eventually.UntilAsync(
+            "the stuck subscriber has come to where it gets stuck", stuck.HeardAsync, heard => heard.Count == 4, Patience);
+        var last = await cluster.AppendAsync(500);
+        Assert.Equal(Positions(begin + 1, last), await HeardAsync(other, last));
+        Assert.Equal(Positions(begin + 1, begin + 4), await stuck.HeardAsync());
+
+        await stuck.LetGoAsync();
+        Assert.Equal(Positions(begin + 1, last), await HeardAsync(stuck, last));
+    }
+
+    [Fact]
+    public async Task What_a_subscriber_cannot_handle_comes_again_until_it_can()
+    {
+        var begin = await cluster.AppendAsync(10);
+        var failing = cluster.Silo.Grains.GetGrain<IFollower>(Guid.NewGuid().ToString());
+        await failing.HinderAsync(begin + 5, stuck: false);
+        await failing.SubscribeAsync(JournalStreams.After(new(begin)));
+        var last = await cluster.AppendAsync(200);
+        await Eventually.UntilAsync(
+            "the agent has given up twice", failing.ErrorsAsync, errors => errors >= 2, Patience);
+        Assert.DoesNotContain(begin + 5, await failing.HeardAsync());
+
+        await failing.LetGoAsync();
+        var heard = await HeardAsync(failing, last);
+
+        // What came before the event in the same container came again with it.
+        Assert.Equal(Positions(begin + 1, last), heard.Distinct());
+    }
+
     private async Task<List<long>> HeardAsync(IFollower follower, long last) => await Eventually.UntilAsync(
         $"{follower.GetPrimaryKeyString()} has heard the event at {last}", follower.HeardAsync, heard => heard.Contains(last), Patience);
 

@@ -1,4 +1,8 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
+using Orleans.Configuration;
+using Orleans.Placement;
 using Orleans.Streams;
 using Orleans.Streams.Core;
 
@@ -28,6 +32,7 @@ public interface IFollower : IGrainWithStringKey
     Task LetGoAsync();
 }
 
+[PreferLocalPlacement]
 public sealed class FollowerGrain : Grain, IFollower
 {
     private readonly List<long> _heard = [];
@@ -89,13 +94,11 @@ public interface IPartitionFollower : IGrainWithIntegerKey
     /// <summary>Of this activation.</summary>
     Task<List<JournalInterval>> HeardAsync();
 
-    Task<Guid> ActivationAsync();
-
     Task DeactivateAsync();
 }
 
 [ImplicitStreamSubscription(JournalStreams.Projections)]
-public sealed class PartitionFollowerGrain : Grain, IPartitionFollower, IStreamSubscriptionObserver
+public sealed class PartitionFollowerGrain(IOptions<ClusterOptions> cluster) : Grain, IPartitionFollower, IStreamSubscriptionObserver
 {
     private readonly Guid _activation = Guid.NewGuid();
     private readonly List<JournalInterval> _heard = [];
@@ -104,13 +107,11 @@ public sealed class PartitionFollowerGrain : Grain, IPartitionFollower, IStreamS
         handleFactory.Create<JournalInterval>().ResumeAsync((interval, _) =>
         {
             _heard.Add(interval);
-            Activations.Enqueue((this.GetPrimaryKeyLong(), _activation));
+            Activations.Enqueue(new(cluster.Value.ClusterId, this.GetPrimaryKeyLong(), _activation));
             return Task.CompletedTask;
         });
 
     public Task<List<JournalInterval>> HeardAsync() => Task.FromResult(_heard.ToList());
-
-    public Task<Guid> ActivationAsync() => Task.FromResult(_activation);
 
     public Task DeactivateAsync()
     {
@@ -118,6 +119,9 @@ public sealed class PartitionFollowerGrain : Grain, IPartitionFollower, IStreamS
         return Task.CompletedTask;
     }
 
-    /// <summary>Which activation of which partition heard something, in order: asking the grain itself would activate it.</summary>
-    public static System.Collections.Concurrent.ConcurrentQueue<(long Partition, Guid Activation)> Activations { get; } = new();
+    /// <summary>Who heard something, in order: to ask a grain itself would activate it.</summary>
+    public static ConcurrentQueue<Hearing> Activations { get; } = new();
 }
+
+/// <summary>An activation has heard something.</summary>
+public sealed record Hearing(string Cluster, long Partition, Guid Activation);

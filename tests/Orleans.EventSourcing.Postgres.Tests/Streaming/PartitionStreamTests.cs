@@ -37,15 +37,15 @@ public sealed class PartitionStreamTests(OneSilo cluster) : IClassFixture<OneSil
     public async Task A_grain_that_was_collected_is_activated_again_by_an_empty_interval()
     {
         var before = await Eventually.UntilAsync(
-            "a partition has heard something",
-            () => Task.FromResult(PartitionFollowerGrain.Activations.LastOrDefault()), a => a.Activation != Guid.Empty, Patience);
-        await cluster.Silo.Grains.GetGrain<IPartitionFollower>(before.Partition).DeactivateAsync();
+            "a partition has heard something", () => Task.FromResult(Hearings().LastOrDefault()), hearing => hearing is not null, Patience);
+        await cluster.Silo.Grains.GetGrain<IPartitionFollower>(before!.Partition).DeactivateAsync();
 
         await Eventually.UntilAsync(
             $"another activation of partition {before.Partition} has heard something, though nothing was appended",
-            () => Task.FromResult(PartitionFollowerGrain.Activations.Any(a => a.Partition == before.Partition && a != before)),
-            reached => reached,
+            () => Hearings().Any(hearing => hearing.Partition == before.Partition && hearing != before),
             Patience);
+
+        IEnumerable<Hearing> Hearings() => PartitionFollowerGrain.Activations.Where(h => h.Cluster == cluster.Database.Name);
     }
 
     [Fact]

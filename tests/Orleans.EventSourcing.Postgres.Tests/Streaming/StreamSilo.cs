@@ -29,7 +29,7 @@ public sealed class StreamSilo : IAsyncDisposable
         StartAsync(
             builder => builder.UseOrleans(silo =>
             {
-                silo.Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = ("streams", "streams"))
+                silo.Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = (NameOf(database), NameOf(database)))
                     .Configure<ClusterMembershipOptions>(o =>
                     {
                         o.ProbeTimeout = TimeSpan.FromSeconds(1);
@@ -50,7 +50,7 @@ public sealed class StreamSilo : IAsyncDisposable
     public static Task<StreamSilo> StartClientAsync(string database, CancellationToken cancellation) =>
         StartAsync(
             builder => builder.UseOrleansClient(client => client
-                .Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = ("streams", "streams"))
+                .Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = (NameOf(database), NameOf(database)))
                 .UseAdoNetClustering(o => (o.Invariant, o.ConnectionString) = ("Npgsql", OfOrleans(database)))
                 .AddPostgresJournalStreams()),
             cancellation);
@@ -64,8 +64,6 @@ public sealed class StreamSilo : IAsyncDisposable
     {
         var builder = Host.CreateApplicationBuilder();
         builder.Logging.ClearProviders();
-        if (Environment.GetEnvironmentVariable("STREAM_LOG") is { } level)
-            builder.Logging.AddConsole().SetMinimumLevel(Enum.Parse<LogLevel>(level));
         add(builder);
         var host = builder.Build();
         try
@@ -79,6 +77,8 @@ public sealed class StreamSilo : IAsyncDisposable
             throw;
         }
     }
+
+    private static string NameOf(string database) => new NpgsqlConnectionStringBuilder(database).Database!;
 
     // Orleans' providers name their tables without a schema.
     private static string OfOrleans(string database) =>

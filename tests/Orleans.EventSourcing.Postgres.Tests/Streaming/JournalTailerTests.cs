@@ -1,0 +1,277 @@
+using System.Collections.Concurrent;
+using Bank.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
+using Npgsql;
+using Orleans.EventSourcing.Postgres.Tests.Journal;
+using Xunit;
+
+namespace Orleans.EventSourcing.Postgres.Tests.Streaming;
+
+public sealed class JournalTailerTests(PrivatePostgres postgres) : JournalTest(postgres)
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private readonly List<JournalTailer> _tailers = [];
+    private PostgresJournal _journal = null!;
+    private int _streams;
+
+    public override async ValueTask InitializeAsync()
+    {
+        await base.InitializeAsync();
+        _journal = Open();
+    }
+
+    public override async ValueTask DisposeAsync()
+    {
+        GC.SuppressFinalize(this);
+        foreach (var tailer in _tailers)
+            await tailer.DisposeAsync();
+        await base.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Subscribers_that_come_while_many_append_have_no_gap_and_no_repeat()
+    {
+        const int Writers = 8, PerWriter = 150, Subscribers = 40;
+        // So little memory that subscribers meet every kind of place: the table, the window, and the edges between.
+        var tailer = Tail(o => (o.WindowEvents, o.BatchEvents) = (64, 16));
+        var writing = Enumerable.Range(0, Writers).Select(async writer =>
+        {
+            var append = Make.First($"account-{writer}");
+            for (var n = 1; n <= PerWriter; n++, append = append.Next())
+                Assert.IsType<AppendOutcome.Appended>(await _journal.AppendAsync(append));
+        }).ToArray();
+
+        var random = new Random(1);
+        var subscribers = new List<Task<(long After, string? Stream, List<RecordedEvent> Heard)>>();
+        for (var n = 0; n < Subscribers; n++)
+        {
+            var head = (await _journal.ReadHeadAsync(Cancellation)).Value;
+            var after = n % 4 == 0 ? head : random.NextInt64(head + 1);
+            var stream = n % 2 == 0 ? null : $"account-{n % Writers}";
+            // Room for all: a machine that is busy elsewhere must not make anyone too slow.
+            var subscription = await tailer.SubscribeAsync(new(after), stream, Writers * PerWriter, Cancellation);
+            subscribers.Add(ReadAsync(subscription, after, stream));
+        }
+
+        await Task.WhenAll(writing);
+        var all = await _journal.ReadAllAsync(new(1), Writers * PerWriter, Cancellation);
+        foreach (var (after, stream, heard) in await Task.WhenAll(subscribers).WaitAsync(Patience, Cancellation))
+            Assert.Equal(
+                all.Where(e => e.Position.Value > after && (stream is null || e.StreamId == stream)).Select(e => e.Position),
+                heard.Select(e => e.Position));
+
+        async Task<(long, string?, List<RecordedEvent>)> ReadAsync(JournalSubscription subscription, long after, string? stream)
+        {
+            var heard = new List<RecordedEvent>();
+            using (subscription)
+            await foreach (var events in subscription.ReadAsync(Cancellation))
+            {
+                heard.AddRange(events);
+                // Every writer's last event is its stream's last one, and one of them is the last of all.
+                if (stream is null ? heard[^1].Position.Value == Writers * PerWriter : heard[^1].Version == PerWriter)
+                    break;
+                if (heard.Count % 7 == 0)
+                    await Task.Delay(1, Cancellation);
+            }
+
+            return (after, stream, heard);
+        }
+    }
+
+    [Fact]
+    public async Task A_subscriber_that_is_too_slow_is_ended_and_goes_on_from_where_it_stands()
+    {
+        var tailer = Tail();
+        using var slow = await tailer.SubscribeAsync(default, null, 50, Cancellation);
+        using var quick = await tailer.SubscribeAsync(default, null, 50, Cancellation);
+        await using var stuck = slow.ReadAsync(Cancellation).GetAsyncEnumerator(Cancellation);
+        await using var reading = quick.ReadAsync(Cancellation).GetAsyncEnumerator(Cancellation);
+        var heard = new List<long>();
+
+        await AppendAsync();
+        Assert.True(await stuck.MoveNextAsync());
+        var stands = stuck.Current[^1].Position;
+        var appended = 1;
+        while (!slow.Ended.IsCancellationRequested)
+        {
+            Assert.True(appended < 1000, "The subscriber that reads nothing has not been ended.");
+            await AppendAsync();
+            appended++;
+            while (heard.LastOrDefault() < appended && await reading.MoveNextAsync())
+                heard.AddRange(reading.Current.Select(e => e.Position.Value));
+        }
+
+        var end = await Assert.ThrowsAsync<SubscriptionEndedException>(async () => await stuck.MoveNextAsync());
+        Assert.Equal(SubscriptionEnd.TooSlow, end.End);
+        Assert.InRange(appended, 50, 60);
+        Assert.False(quick.Ended.IsCancellationRequested);
+        Assert.Equal(Enumerable.Range(1, appended).Select(n => (long)n), heard);
+
+        using var again = await tailer.SubscribeAsync(stands, null, 50, Cancellation);
+        Assert.Equal(appended - stands.Value, (await TakeAsync(again, appended)).Count);
+    }
+
+    [Fact]
+    public async Task A_position_beyond_the_head_is_refused()
+    {
+        var tailer = Tail();
+        await AppendAsync();
+
+        using var atHead = await tailer.SubscribeAsync(new(1), null, 10, Cancellation);
+        var refusal = await Assert.ThrowsAsync<PositionBeyondHeadException>(() =>
+            tailer.SubscribeAsync(new(2), null, 10, Cancellation));
+
+        Assert.Equal(new Position(1), refusal.Head);
+    }
+
+    [Fact]
+    public async Task A_connection_that_is_cut_is_made_again_at_once()
+    {
+        // It never looks by itself, so what arrives was announced, or was found on connecting.
+        var tailer = Tail(o => o.PollInterval = TimeSpan.FromHours(1));
+        using var subscription = await tailer.SubscribeAsync(default, null, 1_000, Cancellation);
+        var reading = TakeAsync(subscription, 30);
+
+        for (var cut = 0; cut < 3; cut++)
+        {
+            await AppendAsync();
+            await Postgres.AsSuperuserAsync(
+                $"""
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE application_name = 'journal tail' AND datname = '{Database.Name}'
+                """);
+            for (var n = 0; n < 9; n++)
+                await AppendAsync();
+        }
+
+        Assert.Equal(30, (await reading.WaitAsync(Patience, Cancellation)).Count);
+    }
+
+    [Fact]
+    public async Task A_connection_that_falls_silent_is_given_up()
+    {
+        await using var network = new TcpProxy(Database.App);
+        var tailer = Tail(o => o.PollInterval = TimeSpan.FromMilliseconds(200), network.Through(Database.App));
+        using var subscription = await tailer.SubscribeAsync(default, null, 1_000, Cancellation);
+
+        var silent = network.Connections.Accepted;
+        network.OnRequest = request => request.Connection <= silent ? Fault.SilentBefore : Fault.None;
+        await Eventually.UntilAsync("the silent connection has been asked something", () => network.Requests > 5, Patience);
+        await AppendAsync();
+
+        Assert.Single(await TakeAsync(subscription, 1).WaitAsync(Patience, Cancellation));
+        Assert.True(network.Connections.Accepted > silent);
+    }
+
+    [Fact]
+    public async Task Without_a_word_the_tailer_looks_for_itself()
+    {
+        await using (var load = Owner.CreateCommand("SELECT pg_get_functiondef('journal.append'::regproc)"))
+        {
+            var function = (string)(await load.ExecuteScalarAsync(Cancellation))!;
+            var silent = function.Replace("PERFORM pg_notify('journal', last_position::text);", "", StringComparison.Ordinal);
+            Assert.NotEqual(function, silent);
+            await using var replace = Owner.CreateCommand(silent);
+            await replace.ExecuteNonQueryAsync(Cancellation);
+        }
+
+        var tailer = Tail();
+        using var subscription = await tailer.SubscribeAsync(default, null, 1_000, Cancellation);
+        for (var n = 0; n < 3; n++)
+            await AppendAsync();
+
+        Assert.Equal(3, (await TakeAsync(subscription, 3).WaitAsync(Patience, Cancellation)).Count);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(7)]
+    public async Task A_journal_that_was_restored_ends_the_subscriptions(int appendedSince)
+    {
+        for (var n = 0; n < 5; n++)
+            await AppendAsync();
+        await using var network = new TcpProxy(Database.App);
+        var tailer = Tail(o => o.PollInterval = TimeSpan.FromMilliseconds(100), network.Through(Database.App));
+        using var subscription = await tailer.SubscribeAsync(new(4), null, 1_000, Cancellation);
+        await using var reading = subscription.ReadAsync(Cancellation).GetAsyncEnumerator(Cancellation);
+        Assert.True(await reading.MoveNextAsync());
+        await AppendAsync();
+        Assert.True(await reading.MoveNextAsync());
+
+        // The database was away, and came back from a backup; and perhaps others have appended again before this process sees it.
+        network.Refusing = true;
+        network.CutAll();
+        await RestoreToAsync(3);
+        for (var n = 0; n < appendedSince; n++)
+            await AppendAsync();
+        network.Refusing = false;
+
+        var end = await Assert.ThrowsAsync<SubscriptionEndedException>(
+            async () => await reading.MoveNextAsync().AsTask().WaitAsync(Patience, Cancellation));
+        Assert.Equal(SubscriptionEnd.Restored, end.End);
+
+        await AppendAsync();
+        using var after = await tailer.SubscribeAsync(new(3), null, 1_000, Cancellation);
+        Assert.Equal(
+            (await _journal.ReadAllAsync(new(4), 100, Cancellation)).Select(e => e.EventId),
+            (await TakeAsync(after, 4 + appendedSince)).Select(e => e.EventId));
+    }
+
+    [Fact]
+    public async Task A_tailer_that_stops_says_so()
+    {
+        var tailer = Tail();
+        await AppendAsync();
+        using var subscription = await tailer.SubscribeAsync(default, null, 1_000, Cancellation);
+        await using var reading = subscription.ReadAsync(Cancellation).GetAsyncEnumerator(Cancellation);
+        Assert.True(await reading.MoveNextAsync());
+
+        var waiting = reading.MoveNextAsync().AsTask();
+        await tailer.DisposeAsync();
+
+        var end = await Assert.ThrowsAsync<SubscriptionEndedException>(() => waiting.WaitAsync(Patience, Cancellation));
+        Assert.Equal(SubscriptionEnd.Stopping, end.End);
+    }
+
+    private JournalTailer Tail(Action<JournalStreamOptions>? configure = null, string? connection = null)
+    {
+        var options = new JournalStreamOptions();
+        configure?.Invoke(options);
+        var tailer = new JournalTailer(
+            new() { ConnectionString = connection ?? Database.App }, options, _journal, TimeProvider.System,
+            NullLogger<JournalTailer>.Instance);
+        _tailers.Add(tailer);
+        return tailer;
+    }
+
+    private async Task AppendAsync() => Assert.IsType<AppendOutcome.Appended>(
+        await _journal.AppendAsync(Make.First($"other-{Interlocked.Increment(ref _streams)}")));
+
+    private static async Task<List<RecordedEvent>> TakeAsync(JournalSubscription subscription, long upTo)
+    {
+        var heard = new List<RecordedEvent>();
+        await foreach (var events in subscription.ReadAsync(Cancellation))
+        {
+            heard.AddRange(events);
+            if (heard[^1].Position.Value >= upTo)
+                break;
+        }
+
+        return heard;
+    }
+
+    private async Task RestoreToAsync(long position)
+    {
+        var superuser = new NpgsqlConnectionStringBuilder(Postgres.Server.SuperuserConnectionString) { Database = Database.Name };
+        await using var source = NpgsqlDataSource.Create(superuser.ConnectionString);
+        await using var command = source.CreateCommand(
+            $"""
+            SET session_replication_role = replica;
+            DELETE FROM journal.events WHERE position > {position};
+            DELETE FROM journal.batches WHERE last_position > {position};
+            UPDATE journal.head SET (position, batch, chain) = (SELECT last_position, batch, chain FROM journal.batches
+                ORDER BY batch DESC LIMIT 1);
+            """);
+        await command.ExecuteNonQueryAsync(Cancellation);
+    }
+}
