@@ -5,6 +5,7 @@ using Bank.Grains.Transfers;
 using Bank.Host.Health;
 using Npgsql;
 using Orleans.Configuration;
+using Orleans.Dashboard;
 using Orleans.EventSourcing.Postgres;
 
 namespace Bank.Host;
@@ -51,6 +52,8 @@ public static class Composition
                 options.ConnectionString = connectionString;
                 options.AddBank(bank);
             });
+            silo.AddActivityPropagation();
+            silo.AddDashboard(Show);
             // Once the silo is active, so that its first call finds one.
             silo.Services.AddHostedService<TransferWatchdog>();
         });
@@ -74,6 +77,8 @@ public static class Composition
             client.UseAdoNetClustering(
                 options => (options.Invariant, options.ConnectionString) = (Invariant, InSchema(connectionString, "orleans")));
             client.UseConnectionRetryFilter<SiloWait>();
+            client.AddActivityPropagation();
+            client.AddDashboard(Show);
         });
         builder.Services.AddPostgresJournalReader(options =>
         {
@@ -95,6 +100,7 @@ public static class Composition
     {
         var within = TimeSpan.FromSeconds(3);
         builder.Services.AddSingleton<Readiness>();
+        builder.Services.AddSingleton<Operators>();
         builder.Services.AddHealthChecks()
             .AddCheck<Readiness>("process")
             .AddCheck<JournalAnswers>("journal", timeout: within)
@@ -108,7 +114,13 @@ public static class Composition
         app.Use(app.Services.GetRequiredService<Readiness>().CloseConnections);
         if (role != Role.Silo)
             app.MapBankGateway();
+        else
+            app.UseRouting();
+        app.Use(app.Services.GetRequiredService<Operators>().Guard);
         app.MapBankHealth();
+        app.MapPrometheusScrapingEndpoint("/metrics");
+        if (role != Role.Silo)
+            app.MapOrleansDashboard("/dashboard").WithMetadata(OperatorsOnly.Mark);
         return app;
     }
 
@@ -120,9 +132,13 @@ public static class Composition
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(bank);
         builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
+        builder.Services.AddSingleton<BankMetrics>();
         builder.Services.AddSingleton<TransferWatch>();
         return bank;
     }
+
+    // The log of a silo is its operator's, in a terminal or in what collects it.
+    private static void Show(DashboardOptions options) => options.HideTrace = true;
 
     // Measured in docs/OPERATIONS.md. A silo is given up after three seconds without an answer to two others, and a crashed one sooner:
     // its probes fail at once.

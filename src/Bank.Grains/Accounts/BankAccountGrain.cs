@@ -10,7 +10,8 @@ namespace Bank.Grains.Accounts;
 [Reentrant]
 [GrainType("account")]
 [JournalStream("account")]
-public sealed partial class BankAccountGrain(BankOptions options) : PostgresJournaledGrain<AccountView, AccountEvent>, IBankAccountGrain
+public sealed partial class BankAccountGrain(BankOptions options, BankMetrics metrics)
+    : PostgresJournaledGrain<AccountView, AccountEvent>, IBankAccountGrain
 {
     public Task<CommandReply> Open(string ownerName, string currency, AmountText initialDeposit, CommandContext context) =>
         Currency.TryParse(currency, out var known)
@@ -58,7 +59,7 @@ public sealed partial class BankAccountGrain(BankOptions options) : PostgresJour
                 && context.IfMatch is { } expected && expected != version;
             return decision is Decision<AccountEvent, Refusal>.Accepted accepted && !stale ? accepted.Events : [];
         });
-        return (outcome, decision) switch
+        var reply = (outcome, decision) switch
         {
             (AppendOutcome.Appended a, Decision<AccountEvent, Refusal>.Accepted { Events: [.., var last] }) => Done(
                 context.CommandId, last, a.Last.Version, a.LastPosition, replayed: false),
@@ -72,6 +73,8 @@ public sealed partial class BankAccountGrain(BankOptions options) : PostgresJour
             (AppendOutcome.Confirmed, var unsaid) => throw new UnreachableException($"{unsaid} of {StreamId} is not in the journal"),
             var (failed, _) => new(ReplyStatuses.Of(failed)),
         };
+        metrics.Ended(Kind(command), reply.Status);
+        return reply;
     }
 
     private CommandReply Done(Guid eventId, AccountEvent last, long version, Position position, bool replayed) => new(
@@ -82,6 +85,15 @@ public sealed partial class BankAccountGrain(BankOptions options) : PostgresJour
         Version: version,
         Position: position.Value,
         Replayed: replayed);
+
+    private static string Kind(AccountCommand command) => command switch
+    {
+        OpenAccount => "open",
+        Domain.Deposit => "deposit",
+        Domain.Withdraw => "withdraw",
+        CloseAccount => "close",
+        _ => throw new UnreachableException($"{command.GetType()} is no client's command"),
+    };
 
     private static Money Of(AmountText amount) => new(amount.Unscaled, amount.Digits);
 }

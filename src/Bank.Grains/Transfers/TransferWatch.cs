@@ -26,7 +26,7 @@ public sealed class TransferWatch : IDisposable
     public TransferWatch(NpgsqlDataSource database, BankOptions options, IMeterFactory meters)
     {
         (_database, _options) = (database, options);
-        _meter = meters.Create("Bank.Transfers");
+        _meter = meters.Create(BankMetrics.MeterName);
         _meter.CreateObservableGauge("saga.open", () => _counts.Open, "{transfer}", "Transfers that have not ended");
         _meter.CreateObservableGauge("saga.overdue", () => _counts.Overdue, "{transfer}", "Transfers without a step for too long");
     }

@@ -145,7 +145,7 @@ internal static class Up
             builder.AddBankSilo(database.App, siloPort, gatewayPort);
         if (role != Role.Silo)
             builder.AddBankGateway();
-        builder.AddBankHealth();
+        builder.AddBankHealth().AddBankTelemetry(role);
         if (database.Local is { } local)
         {
             builder.Services.AddSingleton(local);

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Bank.Host.Health;
 
-/// <summary>A process that was asked to end leaves first: it says that it is not ready, and closes connections after their answers.</summary>
+/// <summary>A process that is to end leaves first: it says that it is not ready, and closes connections after their answers.</summary>
 public sealed class Readiness : IHealthCheck
 {
     private volatile bool _leaving;

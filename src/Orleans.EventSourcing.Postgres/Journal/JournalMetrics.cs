@@ -6,7 +6,7 @@ namespace Orleans.EventSourcing.Postgres;
 internal sealed class JournalMetrics : IDisposable
 {
     /// <summary>Name of the meter.</summary>
-    public const string MeterName = "Orleans.EventSourcing.Postgres";
+    public const string MeterName = EngineTelemetry.Name;
 
     // A collector's own bounds are made for milliseconds: an append would be somewhere between 0 and 5 seconds.
     private static readonly InstrumentAdvice<double> Durations = new()
