@@ -12,7 +12,7 @@ using Xunit;
 
 namespace Bank.Grains.Tests;
 
-/// <summary>The product's silo in this process, on a database of its own; for the tests of one class, which may start more of them.</summary>
+/// <summary>The product's silo in this process, on a database of its own; for the tests of one class, which may start more.</summary>
 public sealed class BankSilo(PrivatePostgres postgres) : IAsyncLifetime
 {
     public TestDatabase Database { get; private set; } = null!;
@@ -37,7 +37,9 @@ public sealed class BankSilo(PrivatePostgres postgres) : IAsyncLifetime
     /// <param name="settings">Of the configuration; see <see cref="Composition"/>.</param>
     /// <param name="decorate">Changes what was composed.</param>
     public Task<RunningSilo> StartAsync(
-        string cluster = "bank", IEnumerable<KeyValuePair<string, string?>>? settings = null, Action<IServiceCollection>? decorate = null) =>
+        string cluster = "bank",
+        IEnumerable<KeyValuePair<string, string?>>? settings = null,
+        Action<IServiceCollection>? decorate = null) =>
         RunningSilo.StartAsync(Database.App, cluster, settings ?? [], decorate ?? (_ => { }));
 
     public async Task<T> ScalarAsync<T>(string sql)
