@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using Bank.Contracts;
 using Bank.Events;
@@ -47,6 +48,11 @@ public static class BankJournal
     internal static Command Identify(this CommandContext context, byte[] hash, Lane lane = Lane.Normal) => new(
         context.CommandId,
         hash,
-        [new("correlation_id", context.CorrelationId), new("principal", context.Principal)],
+        [
+            new("correlation_id", context.CorrelationId),
+            new("principal", context.Principal),
+            // So that what follows from the event later, elsewhere, can be linked to what it came from.
+            new("traceparent", Activity.Current is { Recorded: true } traced ? traced.Id : null),
+        ],
         lane);
 }

@@ -45,8 +45,20 @@ internal static class Telemetry
                     .AddNpgsql()
                     .AddOtlpExporter();
                 if (string.IsNullOrEmpty(settings["OTEL_TRACES_SAMPLER"]))
-                    traces.SetSampler(new ParentBasedSampler(new TraceIdRatioBasedSampler(SampledByDefault)));
+                    traces.SetSampler(new LinksSampler(new ParentBasedSampler(new TraceIdRatioBasedSampler(SampledByDefault))));
             });
         return builder;
+    }
+
+    /// <summary>Samples what is linked to something sampled: a batch is nobody's child, and belongs to each of its commands.</summary>
+    private sealed class LinksSampler(Sampler others) : Sampler
+    {
+        public override SamplingResult ShouldSample(in SamplingParameters samplingParameters)
+        {
+            foreach (var link in samplingParameters.Links ?? [])
+                if (link.Context.TraceFlags.HasFlag(ActivityTraceFlags.Recorded))
+                    return new(SamplingDecision.RecordAndSample);
+            return others.ShouldSample(samplingParameters);
+        }
     }
 }

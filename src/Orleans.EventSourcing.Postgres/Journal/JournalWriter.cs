@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -191,6 +192,7 @@ internal sealed class JournalWriter : IAsyncDisposable
     private async Task<AppendReply> CallAsync(AppendConnection connection, Call call)
     {
         _metrics.Calling(call.Appends.Sum(a => a.Weight));
+        using var traced = call.StartActivity();
         // Both run on the clock's thread while the call waits for the server.
         await using var drop = _time.CreateTimer(
             static state => ((AppendConnection)state!).Drop(), connection, _options.CallTimeout, Timeout.InfiniteTimeSpan);
@@ -353,6 +355,17 @@ internal sealed class JournalWriter : IAsyncDisposable
 
             for (var i = 0; i < questions.Count; i++)
                 questions[i].Answer(new Answer.Confirmed(reply.Answers[i].Last, reply.Head, reply.Answers[i].Recorded));
+        }
+
+        /// <summary>One span for all that is traced of it: linked to each, and nobody's child.</summary>
+        public Activity? StartActivity()
+        {
+            if (!EngineTelemetry.Source.HasListeners())
+                return null;
+            var links = Items().Where(item => item.Trace != default).Select(item => new ActivityLink(item.Trace)).ToList();
+            return links.Count == 0
+                ? null
+                : EngineTelemetry.Source.StartActivity("journal.append", ActivityKind.Client, default(ActivityContext), links: links);
         }
 
         /// <summary>Halves it, in order and questions last; false where nothing is left to be halved.</summary>

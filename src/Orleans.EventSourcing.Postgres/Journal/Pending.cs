@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
@@ -24,6 +26,9 @@ internal abstract class Pending(string streamId, Lane lane, int weight, long byt
     public long Bytes => bytes;
 
     public long Deadline => deadline;
+
+    /// <summary>What it was handed over in, if that is being traced.</summary>
+    public ActivityContext Trace { get; } = Activity.Current is { Recorded: true } current ? current.Context : default;
 
     public bool IsAnswered => Volatile.Read(ref _state) == Answered;
 
