@@ -1,6 +1,5 @@
 using Bank.Testing;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Xunit;
 
@@ -55,12 +54,24 @@ public abstract class JournalTest(PrivatePostgres postgres) : IAsyncLifetime
         var options = new PostgresJournalOptions { ConnectionString = Database.App };
         configure?.Invoke(options);
         var journal = new PostgresJournal(
-            options, silo ?? $"test/silo-{++_silos}", fences ?? ISiloFences.None, time ?? TimeProvider.System, Logger);
+            options, silo ?? $"test/silo-{++_silos}", fences ?? ISiloFences.None, time ?? TimeProvider.System, Logged);
         _journals.Add(journal);
         return journal;
     }
 
-    protected virtual ILogger<PostgresJournal> Logger => NullLogger<PostgresJournal>.Instance;
+    /// <summary>What every journal of the test logs.</summary>
+    private protected RecordingLogger Logged { get; } = new();
+
+    /// <summary>A journal whose appends, and nothing else of it, go through a proxy.</summary>
+    protected PostgresJournal OpenThrough(TcpProxy proxy, Action<PostgresJournalOptions>? configure = null) => Open(options =>
+    {
+        options.ConfigureDataSource = source =>
+        {
+            if (source.ConnectionStringBuilder is { ApplicationName: "journal appends" } settings)
+                (settings.Host, settings.Port) = ("127.0.0.1", proxy.Port);
+        };
+        configure?.Invoke(options);
+    });
 
     protected async Task<T> ScalarAsync<T>(string sql)
     {
@@ -69,6 +80,100 @@ public abstract class JournalTest(PrivatePostgres postgres) : IAsyncLifetime
     }
 
     protected Task<long> CountEventsAsync() => ScalarAsync<long>("SELECT count(*) FROM journal.events");
+
+    /// <summary>Everything that a refused append must leave as it was.</summary>
+    protected Task<string> RecordAsync() => ScalarAsync<string>(
+        """
+        SELECT format('%s events, %s batches, head %s', (SELECT count(*) FROM journal.events), (SELECT count(*) FROM journal.batches), h)
+        FROM journal.head h
+        """);
+
+    /// <summary>Runs a statement as superuser in the test's database, past every trigger.</summary>
+    protected Task TamperAsync(string sql) => AsSuperuserAsync($"SET session_replication_role = replica; {sql}");
+
+    protected async Task AsSuperuserAsync(string sql)
+    {
+        var superuser = new NpgsqlConnectionStringBuilder(Postgres.Server.SuperuserConnectionString)
+        {
+            Database = Database.Name,
+            Pooling = false,
+        };
+        await using var connection = new NpgsqlConnection(superuser.ConnectionString);
+        await connection.OpenAsync(Cancellation);
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync(Cancellation);
+    }
+
+    /// <summary>Holds the head as its owner does: no silo may terminate that.</summary>
+    protected async Task<HeldHead> HoldHeadAsync()
+    {
+        var connection = await Owner.OpenConnectionAsync(Cancellation);
+        await using var hold = new NpgsqlCommand("BEGIN; SELECT FROM journal.head FOR UPDATE", connection);
+        await hold.ExecuteNonQueryAsync(Cancellation);
+        return new(connection);
+    }
+
+    /// <summary>Waits until so many backends wait for a lock.</summary>
+    protected Task WaitersAsync(int count) => Eventually.UntilAsync(
+        $"{count} backends wait for the head",
+        () => ScalarAsync<long>(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"),
+        waiting => waiting == count,
+        TimeSpan.FromSeconds(60));
+
+    /// <summary>Hands appends over while the writer is busy, so that one call carries all of them.</summary>
+    protected async Task<AppendOutcome[]> InOneCallAsync(PostgresJournal journal, params Append[] appends)
+    {
+        await using var head = await HoldHeadAsync();
+        var busy = journal.AppendAsync(Make.First($"busy-{Guid.NewGuid()}")).AsTask();
+        await WaitersAsync(1);
+        var outcomes = appends.Select(append => journal.AppendAsync(append).AsTask()).ToList();
+        await head.ReleaseAsync();
+        Assert.IsType<AppendOutcome.Appended>(await busy);
+        return await Task.WhenAll(outcomes);
+    }
+}
+
+/// <summary>A transaction that holds the head.</summary>
+public sealed class HeldHead(NpgsqlConnection connection) : IAsyncDisposable
+{
+    public async Task ReleaseAsync()
+    {
+        if (connection.State != System.Data.ConnectionState.Open)
+            return;
+        await using var release = new NpgsqlCommand("ROLLBACK", connection);
+        await release.ExecuteNonQueryAsync();
+        await connection.CloseAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await ReleaseAsync();
+        await connection.DisposeAsync();
+    }
+}
+
+/// <summary>Keeps what a journal says, by the name of the message.</summary>
+internal sealed class RecordingLogger : ILogger<PostgresJournal>
+{
+    private readonly System.Collections.Concurrent.ConcurrentQueue<(string Name, string Text)> _messages = [];
+
+    public IEnumerable<string> Of(string name) => _messages.Where(m => m.Name == name).Select(m => m.Text);
+
+    /// <summary>Called with the name of each message before it is kept; what it throws reaches the journal.</summary>
+    public Action<string> OnMessage { get; set; } = _ => { };
+
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => true;
+
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
+        OnMessage(eventId.Name ?? "");
+        _messages.Enqueue((eventId.Name ?? "", formatter(state, exception)));
+    }
 }
 
 /// <summary>Short ways to make events and appends.</summary>
@@ -93,6 +198,10 @@ internal static class Make
     public static Append Next(this Append before, Guid? id = null, Epoch? epoch = null, string data = """{"amount": "1.00"}""",
         byte[]? hash = null, Lane lane = Lane.Normal) =>
         new(before.StreamId, before.After, [Event(id, data: data, hash: hash)], epoch ?? before.Epoch, lane);
+
+    /// <summary>The same events as before, by an activation that knows nothing of the first time.</summary>
+    public static Append Again(this Append before, StreamState? expected = null) =>
+        before with { Epoch = new(), Expected = expected ?? before.Expected };
 
     /// <summary>Several events of one command.</summary>
     public static Append Several(string stream, StreamState expected, int count, Guid? command = null, Epoch? epoch = null)
