@@ -18,6 +18,7 @@ public enum ExitCode
     MigrationRefused = 20,
     DataDirectoryUnusable = 21,
     NotRunning = 22,
+    RecordDamaged = 23,
 }
 
 /// <summary>A command that cannot be done; the message is the sentence that the user reads.</summary>

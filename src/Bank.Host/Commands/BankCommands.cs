@@ -26,7 +26,7 @@ public static class BankCommands
           13 database server too old       21 data directory unusable
           14 data directory of another     22 no bank runs
              PostgreSQL version
-          15 .NET SDK missing
+          15 .NET SDK missing              23 the record is not in order
 
         """;
 
@@ -127,6 +127,10 @@ public static class BankCommands
 
         var cluster = Cluster(Named, json);
 
+        var check = Named("check", "Checks the whole record by itself, with SQL that shares nothing with the bank", "", "--json");
+        check.Options.Add(json);
+        check.SetAction((parsed, _) => Guarded(stop => Check.RunAsync(Settings, parsed.GetValue(json), Aside, stop)));
+
         // The launcher runs the tests and the benchmarks: what it builds for them is not the program that runs now.
         var test = Named("test", "Runs all tests", "");
         test.SetAction((_, _) => Guarded(_ => throw new CommandException(ExitCode.Failed, "./bank test and dotnet test run the tests.")));
@@ -136,7 +140,7 @@ public static class BankCommands
 
         var root = new Command("./bank", "A bank that remembers everything: accounts are grains, every change is an event in PostgreSQL")
         {
-            up, cluster, migrate, status, close, reset, doctor, psql, test, bench,
+            up, cluster, migrate, status, close, reset, doctor, psql, check, test, bench,
             new HelpOption { Action = new HelpWithMore(more) }, new VersionOption(),
         };
         root.SetAction((_, _) => Guarded(stop => Up.RunAsync(Settings, new(null, TimeSpan.Zero), Progress, stop)));

@@ -92,6 +92,7 @@ public sealed class RefusalTests(PrivatePostgres postgres)
     [InlineData("reset")]
     [InlineData("doctor")]
     [InlineData("psql")]
+    [InlineData("check")]
     public async Task Every_command_has_help_with_an_example(string command)
     {
         var output = new StringWriter();
