@@ -9,19 +9,22 @@ SET jit = off
 AS $$
 DECLARE
     done_to bigint;
+    done_event uuid;
     head bigint;
     upto bigint;
 BEGIN
-    SELECT c.position INTO STRICT done_to FROM work.checkpoints c WHERE c.name = 'open_transfers' FOR UPDATE;
+    INSERT INTO work.checkpoints (name, position) VALUES ('open_transfers', 0) ON CONFLICT (name) DO NOTHING;
+    SELECT c.position, c.event_id INTO STRICT done_to, done_event
+    FROM work.checkpoints c WHERE c.name = 'open_transfers' FOR UPDATE;
     SELECT h.position INTO STRICT head FROM journal.head h;
-    upto := least(done_to + max_events, head);
-    IF head < done_to THEN
-        -- The journal was restored to an earlier point: what was folded beyond it never happened.
-        DELETE FROM work.open_transfers;
-        UPDATE work.checkpoints c SET position = 0 WHERE c.name = 'open_transfers';
-        RETURN head;
+    IF head < done_to OR done_event <> (SELECT e.event_id FROM journal.events e WHERE e.position = done_to) THEN
+        -- The journal was restored to an earlier point, and may have grown again since: what was folded beyond it never happened.
+        done_to := 0;
     END IF;
-    IF upto = done_to THEN
+    upto := least(done_to + max_events, head);
+    IF done_to = 0 THEN
+        DELETE FROM work.open_transfers;
+    ELSIF upto = done_to THEN
         RETURN 0;
     END IF;
 
@@ -57,7 +60,8 @@ BEGIN
     ON CONFLICT (transfer_id) DO UPDATE
         SET phase = excluded.phase, position = excluded.position, last_step_at = excluded.last_step_at, resumed_at = NULL;
 
-    UPDATE work.checkpoints c SET position = upto WHERE c.name = 'open_transfers';
+    UPDATE work.checkpoints c SET position = upto, event_id = (SELECT e.event_id FROM journal.events e WHERE e.position = upto)
+    WHERE c.name = 'open_transfers';
     RETURN head - upto;
 END
 $$;

@@ -19,11 +19,13 @@ public sealed partial class BankAccountGrain : IAccountSteps
             var failed => new(ReplyStatuses.Of(failed)),
         };
 
-    // A yes is decided again when the money comes; a no will be recorded at the source, so it must not come from a stale state.
+    // A yes is decided again when the money comes, but it comes from what is confirmed: an account whose opening is still on its way may
+    // never exist, and what was sent to it could neither arrive nor be declined. A no will be recorded at the source, so it must not come
+    // from a stale state.
     public async Task<AskReply> AskDestination(long amount, string currency)
     {
         var asked = Currency.Parse(currency);
-        Refusal? refusal = RefusalNow(TentativeState);
+        Refusal? refusal = RefusalNow(State);
         if (refusal is null)
             return new(ReplyStatus.Done);
         return await ExecuteAsync(default, (view, _) =>

@@ -76,11 +76,14 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
         return await DescribeAsync(replayed: outcome is AppendOutcome.AlreadyAppended);
     }
 
-    public Task Resume()
+    public async Task Resume()
     {
+        // Who calls has seen the request in the journal. An activation that was loaded before that has to look again, or it would never
+        // drive it, and each call would keep it in memory.
+        if (State.State is null)
+            await RefreshNow();
         if (State.State is not null)
             Drive(correlationId: null);
-        return Task.CompletedTask;
     }
 
     protected override void TransitionState(TransferView state, TransferEvent @event) =>
@@ -97,10 +100,9 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
     {
         while (Transfer.Next(Id, _known!) is { } action)
         {
-            ITransferStep? step;
             try
             {
-                step = action switch
+                var step = action switch
                 {
                     TransferAction.Send send => await SendAsync(send, correlationId),
                     TransferAction.Receive receive => await ReceiveAsync(receive, correlationId),
@@ -108,17 +110,18 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
                     TransferAction.Record record => await RecordAsync(record, correlationId),
                     _ => throw new UnreachableException(action.ToString()),
                 };
+                if (step is null)
+                    return;
+                _known = Transfer.Evolve(_known, step);
             }
             catch (Exception e)
             {
-                // The step may be recorded or not: whoever runs the driver again finds out. The watchdog does, if nobody else.
+                // The step may be recorded or not: whoever runs the driver again finds out. The watchdog does, if nobody else. Whoever
+                // waits for this run does not look for its exception, so it must have none.
                 log.TransferInterrupted(Id.Value, Transfer.Phase(_known!), e);
                 return;
             }
 
-            if (step is null)
-                return;
-            _known = Transfer.Evolve(_known, step);
             // A transfer whose money has arrived is completed for its client: that its own stream says so may follow.
             if (Transfer.Status(_known) != TransferStatus.Running)
                 _settled.TrySetResult();
@@ -207,7 +210,8 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
     private async Task<TransferReply> DescribeAsync(bool replayed)
     {
         var known = _known!;
-        if (_balance is null && known.Progress is not (TransferProgress.Requested or TransferProgress.DeclinedBySource))
+        if (_balance is null && known.Progress
+            is not (TransferProgress.Requested or TransferProgress.DeclinedBySource or TransferProgress.Rejected))
             await RecallAsync();
         var status = Transfer.Status(known);
         return new(

@@ -10,7 +10,7 @@ namespace Bank.Grains.Transfers;
 public sealed record OverdueTransfer(Guid TransferId, string Phase, DateTimeOffset LastStepAt);
 
 /// <summary>How many transfers are under way, and how many of them are overdue.</summary>
-public readonly record struct TransferCounts(long Open, long Overdue);
+public sealed record TransferCounts(long Open, long Overdue);
 
 /// <summary>The table of open transfers, which is folded from the journal and is no part of it: see <c>sql/work</c>.</summary>
 public sealed class TransferWatch : IDisposable
@@ -21,7 +21,7 @@ public sealed class TransferWatch : IDisposable
     private readonly NpgsqlDataSource _database;
     private readonly BankOptions _options;
     private readonly Meter _meter;
-    private TransferCounts _counts;
+    private TransferCounts _counts = new(0, 0);
 
     public TransferWatch(NpgsqlDataSource database, BankOptions options, IMeterFactory meters)
     {
@@ -50,14 +50,16 @@ public sealed class TransferWatch : IDisposable
     {
         await using var take = _database.CreateCommand(
             """
-            UPDATE work.open_transfers o SET resumed_at = clock_timestamp()
-            WHERE o.transfer_id IN (
+            -- Materialized: looked up again for each row, the limit would hold for each look.
+            WITH due AS MATERIALIZED (
                 SELECT t.transfer_id FROM work.open_transfers t
                 WHERE t.last_step_at < clock_timestamp() - $1
                     AND (t.resumed_at IS NULL OR t.resumed_at < clock_timestamp() - $1)
                 ORDER BY t.last_step_at
                 LIMIT $2
                 FOR UPDATE SKIP LOCKED)
+            UPDATE work.open_transfers o SET resumed_at = clock_timestamp()
+            FROM due WHERE o.transfer_id = due.transfer_id
             RETURNING o.transfer_id, o.phase, o.last_step_at
             """);
         take.Parameters.Add(new() { Value = _options.TransferOverdueAfter });

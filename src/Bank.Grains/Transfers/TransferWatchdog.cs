@@ -1,7 +1,6 @@
 using Bank.Contracts;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Npgsql;
 
 namespace Bank.Grains.Transfers;
 
@@ -30,10 +29,11 @@ public sealed class TransferWatchdog(
             await grains.GetGrain<ITransferWatchdogGrain>(0).Watch();
             await watch.CountAsync(stop);
         }
-        catch (Exception e) when (e is NpgsqlException or TimeoutException or OrleansException)
+        catch (Exception e) when (!stop.IsCancellationRequested)
         {
-            // The database or the grain's silo is away: the next round tries again.
-            log.WatchdogRoundFailed(e.Message);
+            // The database or the grain's silo is away, or something is wrong with the table: the next round tries again. Whatever it is,
+            // it must not leave this service, or it would take the silo with it.
+            log.WatchdogRoundFailed($"{e.GetType().Name}: {e.Message}");
         }
     }
 }

@@ -23,9 +23,27 @@ public sealed class TransferWatchdogGrain(
         _lastRound = time.GetTimestamp();
 
         await watch.FollowAsync(CancellationToken.None);
-        var overdue = await watch.TakeOverdueAsync(AtOnce, CancellationToken.None);
-        foreach (var transfer in overdue)
-            log.TransferOverdue(transfer.TransferId, transfer.Phase, transfer.LastStepAt);
-        await Task.WhenAll(overdue.Select(transfer => GrainFactory.GetGrain<ITransferGrain>(transfer.TransferId).Resume()));
+        IReadOnlyList<OverdueTransfer> overdue;
+        do
+        {
+            overdue = await watch.TakeOverdueAsync(AtOnce, CancellationToken.None);
+            await Task.WhenAll(overdue.Select(ResumeAsync));
+        }
+        // After a crash there may be thousands.
+        while (overdue.Count == AtOnce);
+    }
+
+    // One that cannot be resumed must not keep the others waiting; it is taken again when it is overdue again.
+    private async Task ResumeAsync(OverdueTransfer transfer)
+    {
+        log.TransferOverdue(transfer.TransferId, transfer.Phase, transfer.LastStepAt);
+        try
+        {
+            await GrainFactory.GetGrain<ITransferGrain>(transfer.TransferId).Resume();
+        }
+        catch (Exception e)
+        {
+            log.TransferNotResumed(transfer.TransferId, e);
+        }
     }
 }

@@ -158,7 +158,9 @@ public sealed class CheckTests(MadeRecord made) : IClassFixture<MadeRecord>
             sql.Replace(':' + fact.Key, fact.Value, StringComparison.Ordinal)).Replace(":p", $"{p}", StringComparison.Ordinal));
 
         var report = await Check.ReadAsync(copy.App, Cancellation);
-        var first = report.Violations.TakeWhile(v => v.Position == report.Violations[0].Position).Select(v => $"{v.Rule} at {v.Position}");
+        var first = report.Violations
+            .TakeWhile(v => v.Position == report.Violations[0].Position)
+            .Select(v => $"{v.Rule} at {v.Position}");
         Assert.True(
             named.Select(Placed).SequenceEqual(first), $"{what}: {string.Join(", ", named.Select(Placed))} expected, {report} found");
 
