@@ -31,10 +31,11 @@ public sealed class BankProcess : IAsyncDisposable
     /// <summary>Starts a command.</summary>
     /// <param name="arguments">As after <c>./bank</c>.</param>
     /// <param name="environment">What differs from this process's environment; null removes a variable.</param>
-    public static BankProcess Start(IEnumerable<string> arguments, IReadOnlyDictionary<string, string?> environment)
+    /// <param name="program">Another program that lies beside the tests.</param>
+    public static BankProcess Start(
+        IEnumerable<string> arguments, IReadOnlyDictionary<string, string?> environment, string program = "Bank.Host.dll")
     {
-        var program = Path.Combine(AppContext.BaseDirectory, "Bank.Host.dll");
-        var start = new ProcessStartInfo("dotnet", [program, .. arguments])
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, program), .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -64,15 +65,22 @@ public sealed class BankProcess : IAsyncDisposable
     public async Task<BankProcess> OpenAsync()
     {
         const string opened = "the bank is open: ";
-        await Eventually.UntilAsync(
-            $"the process says \"{opened}\"",
-            () => process.HasExited
-                ? throw new InvalidOperationException($"It ended with {process.ExitCode}:\n{Output}")
-                : Task.FromResult((lines.Any(line => line.Contains(opened, StringComparison.Ordinal)), (object?)Output)),
-            OpeningTakes);
-        var line = lines.First(line => line.Contains(opened, StringComparison.Ordinal));
+        var line = await SaysAsync(opened);
         Address = new(line[(line.IndexOf(opened, StringComparison.Ordinal) + opened.Length)..].Split(' ')[0]);
         return this;
+    }
+
+    /// <summary>Waits until it has printed a line with this in it.</summary>
+    /// <returns>The first such line.</returns>
+    public async Task<string> SaysAsync(string text)
+    {
+        await Eventually.UntilAsync(
+            $"the process says \"{text}\"",
+            () => process.HasExited
+                ? throw new InvalidOperationException($"It ended with {process.ExitCode}:\n{Output}")
+                : Task.FromResult((lines.Any(line => line.Contains(text, StringComparison.Ordinal)), (object?)Output)),
+            OpeningTakes);
+        return lines.First(line => line.Contains(text, StringComparison.Ordinal));
     }
 
     /// <summary>Asks it to end, as <c>kill</c> and every supervisor do.</summary>

@@ -158,6 +158,7 @@ public sealed class CheckTests(MadeRecord made) : IClassFixture<MadeRecord>
             sql.Replace(':' + fact.Key, fact.Value, StringComparison.Ordinal)).Replace(":p", $"{p}", StringComparison.Ordinal));
 
         var report = await Check.ReadAsync(copy.App, Cancellation);
+        var completion = long.Parse(facts["completion"], CultureInfo.InvariantCulture);
         var first = report.Violations
             .TakeWhile(v => v.Position == report.Violations[0].Position)
             .Select(v => $"{v.Rule} at {v.Position}");
@@ -165,7 +166,7 @@ public sealed class CheckTests(MadeRecord made) : IClassFixture<MadeRecord>
             named.Select(Placed).SequenceEqual(first), $"{what}: {string.Join(", ", named.Select(Placed))} expected, {report} found");
 
         string Placed(string rule) => rule
-            .Replace("at completion - 1", $"at {long.Parse(facts["completion"], CultureInfo.InvariantCulture) - 1}", StringComparison.Ordinal)
+            .Replace("at completion - 1", $"at {completion - 1}", StringComparison.Ordinal)
             .Replace("at batch", $"at {facts["batch"]}", StringComparison.Ordinal)
             .Replace("at p + 1", $"at {p + 1}", StringComparison.Ordinal)
             .Replace("at p", $"at {p}", StringComparison.Ordinal);
