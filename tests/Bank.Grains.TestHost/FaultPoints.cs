@@ -117,6 +117,13 @@ public sealed class FaultPoints
         public Task<IReadOnlyList<RecordedEvent>> ReadAllAsync(Position from, int limit, CancellationToken cancellation) =>
             journal.ReadAllAsync(from, limit, cancellation);
 
+        public Task<JournalInterval> ReadIntervalAsync(Partition partition, Position after, int limit, CancellationToken cancellation) =>
+            journal.ReadIntervalAsync(partition, after, limit, cancellation);
+
+        public Task<IReadOnlyList<RecordedEvent>> ReadStreamAfterAsync(
+            string streamId, Position after, int limit, CancellationToken cancellation) =>
+            journal.ReadStreamAfterAsync(streamId, after, limit, cancellation);
+
         public Task<RecordedEvent?> ReadEventAsync(Guid eventId, CancellationToken cancellation) =>
             journal.ReadEventAsync(eventId, cancellation);
 

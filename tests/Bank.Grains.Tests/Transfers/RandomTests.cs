@@ -16,7 +16,7 @@ namespace Bank.Grains.Tests.Transfers;
 /// The product as its clients see it: many of them, who do whatever comes to their minds, retry until they are answered, and repeat what
 /// they or others did before, while the bank is killed again and again.
 /// </summary>
-public sealed class RandomTests(PrivatePostgres postgres)
+public sealed class RandomTests(PrivatePostgres postgres) : IDisposable
 {
     private const int Clients = 64;
     private const int KeptInDollars = 10;
@@ -41,6 +41,8 @@ public sealed class RandomTests(PrivatePostgres postgres)
     private readonly HttpClient client = new() { Timeout = TimeSpan.FromSeconds(30) };
     private List<string> accounts = [];
     private volatile bool ending;
+
+    public void Dispose() => client.Dispose();
 
     [Fact]
     public async Task Whatever_clients_do_while_the_bank_is_killed_no_money_is_lost_and_no_answer_changes()

@@ -154,7 +154,7 @@ public sealed class WatchdogTests(PrivatePostgres postgres) : IAsyncLifetime
         await CountsAsync(0);
     }
 
-    private Task CountsAsync(long open, long? overdue = null) => Eventually.UntilAsync(
+    private async Task CountsAsync(long open, long? overdue = null) => await Eventually.UntilAsync(
         $"{open} transfers are open{(overdue is null ? "" : $" and {overdue} overdue")}",
         () => Watch.CountAsync(TestContext.Current.CancellationToken),
         counts => counts.Open == open && (overdue is null || counts.Overdue == overdue),
@@ -174,7 +174,7 @@ public sealed class WatchdogTests(PrivatePostgres postgres) : IAsyncLifetime
         {
             InstrumentPublished = (published, listening) =>
             {
-                if (published.Meter.Name == "Bank.Transfers" && published.Name == instrument
+                if (published.Meter.Name == BankMetrics.MeterName && published.Name == instrument
                     && ReferenceEquals(published.Meter.Scope, silo.Services.GetRequiredService<IMeterFactory>()))
                     listening.EnableMeasurementEvents(published);
             },
