@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Bank.Grains.Tests.Transfers;
 
-/// <summary>One transfer with two drivers, one of them held while the world changes: each step has one outcome, and both go by it.</summary>
+/// <summary>One transfer, two drivers, one of them held while the world changes: each step has one outcome, for both.</summary>
 public sealed class TwoDriversTests(HeldSilos silos) : IClassFixture<HeldSilos>
 {
     private const long Amount = 10_00;
