@@ -69,7 +69,7 @@ public sealed class QueueTests(PrivatePostgres postgres) : JournalTest(postgres)
     }
 
     [Fact]
-    public async Task The_order_of_a_stream_holds_whatever_its_lanes_also_behind_what_the_clock_has_answered()
+    public async Task The_order_of_a_stream_holds_in_line_and_behind_what_the_clock_has_answered()
     {
         // Room for four: the rest stands in line, and some of it is told that the queue is overloaded, in the middle of everything.
         var (journal, head, busy) = await BusyAsync(o => (o.QueueEvents, o.QueueWait) = (4, TimeSpan.FromMilliseconds(100)));

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Orleans.EventSourcing.Postgres.Tests.Snapshots;
 
-public sealed class SnapshotTests(PrivatePostgres postgres) : JournalTest(postgres)
+public sealed class SnapshotRowTests(PrivatePostgres postgres) : JournalTest(postgres)
 {
     private const int Fold = 7;
 
