@@ -187,7 +187,7 @@ public sealed class AccountTests(OneBank.Fixture shared)
         Assert.Equal("live", (await Rest.GetAsync("/health/live")).Is(200).Text("status"));
         var ready = (await Rest.GetAsync("/health/ready")).Is(200);
         Assert.Equal("ready", ready.Text("status"));
-        Assert.Equal(["journal", "transfers"], Fields(ready.Body!["checks"]));
+        Assert.Equal(["process", "journal", "transfers"], Fields(ready.Body!["checks"]));
     }
 
     private Task<Answer> ConditionalAsync(Guid account, string tag, string key) => Rest.PostAsync(

@@ -18,7 +18,6 @@ public sealed class LateAnswerTests(PrivatePostgres postgres)
                 new("Journal:CallTimeout", "00:00:24"),
                 new("Journal:WriteBudget", "00:00:28"),
                 new("Gateway:AnswerWithin", "00:00:01.5"),
-                new("Gateway:CheckWithin", "00:00:01"),
             ]);
         var rest = bank.Rest;
         var id = await Eventually.UntilAsync(

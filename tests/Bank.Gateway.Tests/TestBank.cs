@@ -49,8 +49,9 @@ public sealed class TestBank : IAsyncDisposable
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         var errors = new ErrorLog();
         builder.Logging.ClearProviders().AddProvider(errors);
-        builder.AddBankSilo(connectionString, FreePort(), FreePort()).AddBankGateway();
-        var app = builder.Build().MapBank();
+        builder.AddBankSilo(connectionString, FreePort(), FreePort())
+            .AddBankGateway().AddBankHealth().AddBankTelemetry(Role.All);
+        var app = builder.Build().MapBank(Role.All);
         try
         {
             await app.StartAsync();
