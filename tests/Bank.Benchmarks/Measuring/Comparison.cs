@@ -1,13 +1,24 @@
 namespace Bank.Benchmarks.Measuring;
 
 /// <summary>One of the compared: runs for about the given time and says what came of it.</summary>
-internal sealed record Party(string Name, Func<TimeSpan, CancellationToken, Task<IReadOnlyList<Sample>>> RunAsync)
+internal record Party(string Name, Func<TimeSpan, CancellationToken, Task<IReadOnlyList<Sample>>> RunAsync)
 {
     /// <summary>A party whose one figure has its name.</summary>
     public Party(string name, string unit, Func<TimeSpan, CancellationToken, Task<double>> run)
         : this(name, async (time, cancellation) => [new Sample(name, await run(time, cancellation), unit)])
     {
     }
+}
+
+/// <summary>A party that is a load of this process: its figures are the rate and the latencies.</summary>
+internal sealed record LoadParty(string Name, string Unit, Func<TimeSpan, CancellationToken, Task<LoadResult>> LoadAsync)
+    : Party(Name, async (time, cancellation) => (await LoadAsync(time, cancellation)).Samples(Name, Unit))
+{
+    /// <summary>The same load, measured by what it costs.</summary>
+    public Party Metered(Meter meter, string table) => new(
+        Name,
+        (time, cancellation) => meter.MeasureAsync(
+            Name, table, async () => (await LoadAsync(time, cancellation)).Latencies.Count, cancellation));
 }
 
 /// <summary>The rounds of one scenario: all parties in turn, again and again, so that what disturbs one disturbs them all.</summary>

@@ -15,6 +15,7 @@ namespace Bank.Benchmarks.Parties;
 internal sealed class ArticleAppend : IAsyncDisposable
 {
     public const string Unit = "appends/s";
+    public const string TableName = "events";
 
     private const int Clients = 32;
 
@@ -42,7 +43,6 @@ internal sealed class ArticleAppend : IAsyncDisposable
         VALUES ($1, $2, 'account', 'MoneyDeposited', $3, $4, $5, now())
         """;
 
-    private readonly TestDatabase _database;
     private readonly NpgsqlDataSource _source;
     private readonly string _pgbench;
     private readonly string _script;
@@ -50,7 +50,7 @@ internal sealed class ArticleAppend : IAsyncDisposable
 
     private ArticleAppend(TestDatabase database, string pgbench, int accounts)
     {
-        _database = database;
+        Database = database;
         _pgbench = pgbench;
         _source = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(database.Owner) { MaxPoolSize = Clients, MaxAutoPrepare = 10 });
         // What pgbench calls them, so that both ways append to the same ones.
@@ -67,6 +67,8 @@ internal sealed class ArticleAppend : IAsyncDisposable
             COMMIT;
             """);
     }
+
+    public TestDatabase Database { get; }
 
     public static async Task<ArticleAppend> PrepareAsync(UnshakenPostgres postgres, Pace pace, CancellationToken cancellation)
     {
@@ -98,12 +100,12 @@ internal sealed class ArticleAppend : IAsyncDisposable
     /// <summary>Through pgbench, prepared.</summary>
     public async Task<double> WithPgbenchAsync(TimeSpan time, CancellationToken cancellation)
     {
-        var server = new NpgsqlConnectionStringBuilder(_database.Owner);
+        var server = new NpgsqlConnectionStringBuilder(Database.Owner);
         var seconds = Math.Max(1, (int)Math.Round(time.TotalSeconds));
         var start = new ProcessStartInfo(_pgbench,
             [
                 "--host", server.Host!, "--port", $"{server.Port}", "--username", server.Username!, "--no-vacuum", "--protocol=prepared",
-                $"--client={Clients}", "--jobs=2", $"--time={seconds}", $"--file={_script}", _database.Name,
+                $"--client={Clients}", "--jobs=2", $"--time={seconds}", $"--file={_script}", Database.Name,
             ])
         {
             RedirectStandardOutput = true,
@@ -114,12 +116,18 @@ internal sealed class ArticleAppend : IAsyncDisposable
     }
 
     /// <summary>Through Npgsql, prepared, in this process.</summary>
-    public async Task<double> WithNpgsqlAsync(TimeSpan time, CancellationToken cancellation)
+    public async Task<double> WithNpgsqlAsync(TimeSpan time, CancellationToken cancellation) =>
+        (await ThroughNpgsql.LoadAsync(time, cancellation)).PerSecond;
+
+    /// <inheritdoc cref="WithNpgsqlAsync"/>
+    public LoadParty ThroughNpgsql => new("article, Npgsql", Unit, LoadAsync);
+
+    private async Task<LoadResult> LoadAsync(TimeSpan time, CancellationToken cancellation)
     {
         var connections = await Task.WhenAll(Enumerable.Range(0, Clients).Select(_ => _source.OpenConnectionAsync(cancellation).AsTask()));
         try
         {
-            return (await Load.RunAsync(Clients, time, AppendAsync, cancellation)).PerSecond;
+            return await Load.RunAsync(Clients, time, AppendAsync, cancellation);
         }
         finally
         {

@@ -19,13 +19,16 @@ internal sealed class BankInProcess : IAsyncDisposable
     private readonly IHost _host;
     private readonly Account[] _accounts;
 
-    private BankInProcess(IHost host, int accounts)
+    private BankInProcess(IHost host, TestDatabase database, int accounts)
     {
         _host = host;
+        Database = database;
         var grains = host.Services.GetRequiredService<IGrainFactory>();
         _accounts = [.. Enumerable.Range(0, accounts).Select(_ => new AccountId(Guid.NewGuid()))
             .Select(id => new Account(id, grains.GetGrain<IBankAccountGrain>(id.Value)))];
     }
+
+    public TestDatabase Database { get; }
 
     private sealed record Account(AccountId Id, IBankAccountGrain Grain);
 
@@ -36,12 +39,13 @@ internal sealed class BankInProcess : IAsyncDisposable
         comparison.Say("starting a silo and opening accounts");
         var builder = Microsoft.Extensions.Hosting.Host.CreateApplicationBuilder();
         builder.Logging.ClearProviders();
-        builder.AddBankSilo((await postgres.CreateDatabaseAsync()).App, Ports.PreferredOrFree(0), Ports.PreferredOrFree(0));
+        var database = await postgres.CreateDatabaseAsync();
+        builder.AddBankSilo(database.App, Ports.PreferredOrFree(0), Ports.PreferredOrFree(0));
         var host = builder.Build();
         try
         {
             await host.StartAsync(cancellation);
-            var bank = new BankInProcess(host, comparison.Pace.Accounts);
+            var bank = new BankInProcess(host, database, comparison.Pace.Accounts);
             foreach (var some in bank._accounts.Chunk(500))
                 Expect(await Task.WhenAll(some.Select(account => account.Grain.Open(
                     "Ada Lovelace", "USD", default, new(DerivedId.Opening(account.Id), Payload.CorrelationId)))));
@@ -55,18 +59,17 @@ internal sealed class BankInProcess : IAsyncDisposable
     }
 
     /// <summary>Deposits to any of the accounts.</summary>
-    public Party InFlight(int callers) =>
+    public LoadParty InFlight(int callers) =>
         DepositsTo($"grains, {callers} in flight", callers, _ => _accounts[Random.Shared.Next(_accounts.Length)]);
 
     /// <summary>Deposits to one account.</summary>
-    public Party Hot(int callers) => DepositsTo($"hot, {callers} in flight", callers, _ => _accounts[0]);
+    public LoadParty Hot(int callers) => DepositsTo($"hot, {callers} in flight", callers, _ => _accounts[0]);
 
-    private static Party DepositsTo(string name, int callers, Func<int, Account> account)
+    private static LoadParty DepositsTo(string name, int callers, Func<int, Account> account)
     {
         var keys = new long[callers];
         var run = Guid.NewGuid();
-        return new(name, async (time, cancellation) =>
-            (await Load.RunAsync(callers, time, DepositAsync, cancellation)).Samples(name, "commands/s"));
+        return new(name, "commands/s", (time, cancellation) => Load.RunAsync(callers, time, DepositAsync, cancellation));
 
         async Task DepositAsync(int caller)
         {

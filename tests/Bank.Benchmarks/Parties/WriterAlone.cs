@@ -8,12 +8,15 @@ namespace Bank.Benchmarks.Parties;
 /// <summary>The journal without Orleans: callers in this process append complete rows to streams of their own.</summary>
 internal sealed class WriterAlone : IAsyncDisposable
 {
+    public const string Table = "journal.events";
+
     private readonly PostgresJournal _journal;
     private readonly string[] _ids;
     private readonly StreamState[] _states;
 
     private WriterAlone(TestDatabase database, int streams)
     {
+        Database = database;
         _journal = new(
             new() { ConnectionString = database.App }, "bench/writer", ISiloFences.None, TimeProvider.System,
             NullLogger<PostgresJournal>.Instance);
@@ -24,14 +27,15 @@ internal sealed class WriterAlone : IAsyncDisposable
     public static async Task<WriterAlone> PrepareAsync(UnshakenPostgres postgres, Pace pace) =>
         new(await postgres.CreateDatabaseAsync(), pace.Accounts);
 
+    public TestDatabase Database { get; }
+
     /// <summary>So many callers.</summary>
-    public Party InFlight(int callers)
+    public LoadParty InFlight(int callers)
     {
         var name = $"writer, {callers} in flight";
         callers = Math.Min(callers, _states.Length);
         var next = new int[callers];
-        return new(name, async (time, cancellation) =>
-            (await Load.RunAsync(callers, time, AppendAsync, cancellation)).Samples(name, "appends/s"));
+        return new(name, "appends/s", (time, cancellation) => Load.RunAsync(callers, time, AppendAsync, cancellation));
 
         // Each caller goes round its own streams, so that nothing conflicts.
         async Task AppendAsync(int caller)
