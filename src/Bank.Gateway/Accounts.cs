@@ -65,8 +65,9 @@ internal static class Accounts
         errors.ThrowIfAny();
 
         var account = DerivedId.Account(headers.Key);
+        var context = headers.For(DerivedId.Opening(account));
         var reply = await patience.For(
-            grains.GetGrain<IBankAccountGrain>(account.Value).Open(owner, currency, deposit, headers.For(DerivedId.Opening(account))));
+            () => grains.GetGrain<IBankAccountGrain>(account.Value).Open(owner, currency, deposit, context));
         return Answer(http, reply, () =>
         {
             http.Response.Headers.Location = $"/api/v1/accounts/{account}";
@@ -101,7 +102,7 @@ internal static class Accounts
         var description = errors.Text("description", body.Description);
         errors.ThrowIfAny();
 
-        var reply = await patience.For(command(account, amount, description, headers.For(DerivedId.Command(account, headers.Key))));
+        var reply = await patience.For(() => command(account, amount, description, headers.For(DerivedId.Command(account, headers.Key))));
         return Answer(http, reply, () => TypedResults.Json(
             new MovedBody(account.Value, reply.EventId, BalanceOf(reply), reply.Version, reply.Position), GatewayJson.Default.MovedBody));
     }
@@ -117,7 +118,7 @@ internal static class Accounts
         errors.ThrowIfAny();
 
         var reply = await patience.For(
-            grains.GetGrain<IBankAccountGrain>(account.Value).Close(reason, headers.For(DerivedId.Command(account, headers.Key))));
+            () => grains.GetGrain<IBankAccountGrain>(account.Value).Close(reason, headers.For(DerivedId.Command(account, headers.Key))));
         return Answer(http, reply, () => TypedResults.Json(
             new ClosedBody(account.Value, reply.EventId, BalanceOf(reply), reply.Version, reply.Position, Closed),
             GatewayJson.Default.ClosedBody));
@@ -134,7 +135,7 @@ internal static class Accounts
 
         if (minPosition > 0)
             await patience.ForPosition(minPosition, http.RequestAborted);
-        var reply = await patience.For(grains.GetGrain<IBankAccountGrain>(account.Value).Read());
+        var reply = await patience.For(() => grains.GetGrain<IBankAccountGrain>(account.Value).Read());
         if (reply.Status != ReplyStatus.Done)
             return Replies.ToProblem(reply.Status, code: null);
         if (reply.Account is not { } found)

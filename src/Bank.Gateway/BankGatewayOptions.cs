@@ -9,6 +9,9 @@ public sealed class BankGatewayOptions
     /// </summary>
     public TimeSpan AnswerWithin { get; set; } = TimeSpan.FromSeconds(25);
 
+    /// <summary>After how long without an answer a grain is asked again, and then after twice as long; default 1 s.</summary>
+    public TimeSpan AskAgainAfter { get; set; } = TimeSpan.FromSeconds(1);
+
     /// <summary>How long a query waits for the position that it was asked to know of; default 2 s.</summary>
     public TimeSpan PositionWithin { get; set; } = TimeSpan.FromSeconds(2);
 }

@@ -61,7 +61,7 @@ internal static class Transfers
         TransferReply reply;
         try
         {
-            reply = await patience.For(grains.GetGrain<ITransferGrain>(transfer.Value).Request(
+            reply = await patience.For(() => grains.GetGrain<ITransferGrain>(transfer.Value).Request(
                 from.Value, to.Value, amount, description, headers.For(transfer.Value)));
         }
         catch (JournalUnavailableException)
