@@ -28,6 +28,29 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
 
     public async Task<TransferReply> Request(Guid from, Guid to, AmountText amount, string description, CommandContext context)
     {
+        var reply = await RecordAndDriveAsync(from, to, amount, description, context);
+        // No transfer: keys that are made up anew with every request must not fill the memory.
+        if (State.State is null)
+            DeactivateOnIdle();
+        return reply;
+    }
+
+    public async Task Resume()
+    {
+        // Who calls has seen the request in the journal. An activation that was loaded before that has to look again, or it would never
+        // drive it, and each call would keep it in memory.
+        if (State.State is null)
+            await RefreshNow();
+        if (State.State is not null)
+            Drive(correlationId: null);
+    }
+
+    protected override void TransitionState(TransferView state, TransferEvent @event) =>
+        state.State = Transfer.Evolve(state.State, @event);
+
+    private async Task<TransferReply> RecordAndDriveAsync(
+        Guid from, Guid to, AmountText amount, string description, CommandContext context)
+    {
         var currency = State.State?.Request.Currency;
         if (currency is null)
         {
@@ -75,19 +98,6 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
 
         return await DescribeAsync(replayed: outcome is AppendOutcome.AlreadyAppended);
     }
-
-    public async Task Resume()
-    {
-        // Who calls has seen the request in the journal. An activation that was loaded before that has to look again, or it would never
-        // drive it, and each call would keep it in memory.
-        if (State.State is null)
-            await RefreshNow();
-        if (State.State is not null)
-            Drive(correlationId: null);
-    }
-
-    protected override void TransitionState(TransferView state, TransferEvent @event) =>
-        state.State = Transfer.Evolve(state.State, @event);
 
     private void Drive(string? correlationId)
     {

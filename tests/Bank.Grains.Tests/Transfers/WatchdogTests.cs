@@ -53,9 +53,12 @@ public sealed class WatchdogTests(PrivatePostgres postgres) : IAsyncLifetime
     {
         var (transfer, source, destination) = (Guid.NewGuid(), await silo.Grains.OpenAsync(100_00), await silo.Grains.OpenAsync(0));
         var credit = points.Hold(destination, "Receive", Side.Before);
-        _ = silo.Grains.TransferAsync(transfer, source, destination, 10_00);
+        var request = silo.Grains.TransferAsync(transfer, source, destination, 10_00);
         await credit.Reached;
 
+        // Its client is told where to look, and what has left the source.
+        var reply = await request;
+        Assert.Equal((ReplyStatus.Done, "running", null, 90_00), (reply.Status, reply.Transfer, reply.Code, reply.BalanceMinorUnits));
         await Eventually.UntilAsync(
             "the log names the transfer and its phase",
             () => log.Any(line => line.Contains($"Transfer {transfer} has been in phase receiving", StringComparison.Ordinal)),
