@@ -29,8 +29,8 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
     public async Task<TransferReply> Request(Guid from, Guid to, AmountText amount, string description, CommandContext context)
     {
         var reply = await RecordAndDriveAsync(from, to, amount, description, context);
-        // No transfer: keys that are made up anew with every request must not fill the memory.
-        if (State.State is null)
+        // No transfer: keys that are made up anew with every request must not fill the memory. (After a failure it may be recorded.)
+        if (State.State is null && reply.Status is ReplyStatus.Refused or ReplyStatus.Malformed or ReplyStatus.KeyReused)
             DeactivateOnIdle();
         return reply;
     }
