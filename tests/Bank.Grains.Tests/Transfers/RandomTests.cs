@@ -31,14 +31,16 @@ public sealed class RandomTests(PrivatePostgres postgres) : IDisposable
     /// <summary>An answer, as far as it must never change.</summary>
     private sealed record Outcome(HttpStatusCode Status, string? Code, string? Id, string? Transfer, string? Balance, string? Position);
 
-    // Seconds on end: 10 in the suite, 60 and more on demand with BANK_SAGA_SECONDS.
-    private static TimeSpan Duration =>
-        TimeSpan.FromSeconds(int.Parse(Environment.GetEnvironmentVariable("BANK_SAGA_SECONDS") ?? "10", CultureInfo.InvariantCulture));
+    // In the suite 10 seconds and one process; on demand as many as BANK_SAGA_SECONDS and BANK_SAGA_SILOS say, killed in turn.
+    private static TimeSpan Duration => TimeSpan.FromSeconds(Setting("BANK_SAGA_SECONDS", 10));
+
+    private static int Silos => Setting("BANK_SAGA_SILOS", 1);
 
     private readonly ConcurrentDictionary<string, (Act Act, Outcome Outcome)> acknowledged = [];
     private readonly ConcurrentQueue<string> wrong = [];
     private readonly ConcurrentQueue<Act> sent = [];
     private readonly HttpClient client = new() { Timeout = TimeSpan.FromSeconds(30) };
+    private Uri[] addresses = [];
     private List<string> accounts = [];
     private volatile bool ending;
 
@@ -49,30 +51,22 @@ public sealed class RandomTests(PrivatePostgres postgres) : IDisposable
     {
         var database = await postgres.CreateDatabaseAsync();
         await using var app = NpgsqlDataSource.Create(database.App);
-        var environment = new Dictionary<string, string?>
-        {
-            ["ConnectionStrings__Bank"] = database.App,
-            ["ConnectionStrings__BankOwner"] = database.Owner,
-            ["BANK_ACCEPT_LOSING_MONEY"] = "1",
-            ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{Ports.PreferredOrFree(0)}",
-            ["Orleans__Endpoints__SiloPort"] = $"{Ports.PreferredOrFree(0)}",
-            ["Orleans__Endpoints__GatewayPort"] = $"{Ports.PreferredOrFree(0)}",
-        };
-        var bank = await BankProcess.Start(["up"], environment).OpenAsync();
+        var environments = Enumerable.Range(0, Silos).Select(_ => EnvironmentOf(database)).ToArray();
+        var banks = environments.Select(Start).ToArray();
         try
         {
-            client.BaseAddress = new(bank.Address, "/api/v1/");
+            addresses = await Task.WhenAll(banks.Select(async bank => new Uri((await bank.OpenAsync()).Address, "/api/v1/")));
             accounts = [.. await Task.WhenAll(Enumerable.Range(0, KeptInDollars + KeptInEuros).Select(OpenAsync))];
             var clients = Enumerable.Range(0, Clients).Select(ActAsync).ToList();
 
             var clock = Stopwatch.StartNew();
-            while (clock.Elapsed < Duration)
+            for (var kill = 0; clock.Elapsed < Duration; kill = (kill + 1) % banks.Length)
             {
                 await Task.Delay(BetweenKills, TestContext.Current.CancellationToken);
-                bank.Kill();
-                await bank.EndAsync();
-                await bank.DisposeAsync();
-                bank = await BankProcess.Start(["up"], environment).OpenAsync();
+                banks[kill].Kill();
+                await banks[kill].EndAsync();
+                await banks[kill].DisposeAsync();
+                banks[kill] = await Start(environments[kill]).OpenAsync();
             }
 
             ending = true;
@@ -86,7 +80,8 @@ public sealed class RandomTests(PrivatePostgres postgres) : IDisposable
         }
         finally
         {
-            await bank.DisposeAsync();
+            foreach (var bank in banks)
+                await bank.DisposeAsync();
         }
 
         Assert.Empty(wrong);
@@ -98,12 +93,28 @@ public sealed class RandomTests(PrivatePostgres postgres) : IDisposable
         Assert.InRange(acknowledged.Count, Clients, int.MaxValue);
     }
 
+    private static BankProcess Start(Dictionary<string, string?> environment) => BankProcess.Start(["up"], environment);
+
+    // The same after each restart, so that clients and the cluster know it again.
+    private static Dictionary<string, string?> EnvironmentOf(TestDatabase database) => new()
+    {
+        ["ConnectionStrings__Bank"] = database.App,
+        ["ConnectionStrings__BankOwner"] = database.Owner,
+        ["BANK_ACCEPT_LOSING_MONEY"] = "1",
+        ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{Ports.PreferredOrFree(0)}",
+        ["Orleans__Endpoints__SiloPort"] = $"{Ports.PreferredOrFree(0)}",
+        ["Orleans__Endpoints__GatewayPort"] = $"{Ports.PreferredOrFree(0)}",
+    };
+
+    private static int Setting(string variable, int normally) =>
+        Environment.GetEnvironmentVariable(variable) is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : normally;
+
     private async Task<string> OpenAsync(int n)
     {
         // The last of each currency are empty, so that they can be closed before somebody pays them.
         var deposit = n is KeptInDollars - 1 or KeptInDollars ? "0" : "100.00";
         using var answer = await client.PostAsJsonAsync(
-            "accounts",
+            new Uri(addresses[0], "accounts"),
             new { owner_name = $"Owner {n}", initial_deposit = deposit, currency = n < KeptInDollars ? "USD" : "EUR" });
         return (string)(await answer.Content.ReadFromJsonAsync<JsonNode>())!["account_id"]!;
     }
@@ -133,11 +144,13 @@ public sealed class RandomTests(PrivatePostgres postgres) : IDisposable
     // Until it is answered for good: whatever says "try again", or says nothing, is tried again with the same key.
     private async Task DoAsync(Act act)
     {
-        for (var waits = Stopwatch.StartNew(); waits.Elapsed < Patience;)
+        var waits = Stopwatch.StartNew();
+        for (var attempt = act.Key.Length; waits.Elapsed < Patience; attempt++)
         {
             try
             {
-                using var request = new HttpRequestMessage(HttpMethod.Post, act.Path) { Content = JsonContent.Create(act.Body) };
+                var to = new Uri(addresses[attempt % addresses.Length], act.Path);
+                using var request = new HttpRequestMessage(HttpMethod.Post, to) { Content = JsonContent.Create(act.Body) };
                 request.Headers.Add("Idempotency-Key", act.Key);
                 using var answer = await client.SendAsync(request);
                 if (answer.StatusCode is not (HttpStatusCode.ServiceUnavailable or HttpStatusCode.Conflict or HttpStatusCode.Accepted))
