@@ -9,6 +9,7 @@ public static class Schemas
     public static IReadOnlyList<SqlScripts> All { get; } =
     [
         SqlScripts.Journal,
+        SqlScripts.ReadModel,
         SqlScripts.From(typeof(BankOptions).Assembly, "work"),
         SqlScripts.From(typeof(Schemas).Assembly, "orleans"),
     ];

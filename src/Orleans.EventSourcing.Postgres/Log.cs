@@ -64,4 +64,24 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Stream} cannot be read after {Position}, and is tried again in {BackOff}")]
     public static partial void StreamUnread(
         ILogger logger, Orleans.Runtime.StreamId stream, long position, TimeSpan backOff, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Another activation of {Projection}/{Partition} was faster, or the partition stands "
+        + "still; looking again: {Reason}")]
+    public static partial void ProjectionFenced(ILogger logger, string projection, int partition, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Projection}/{Partition} cannot go on at present, and tries again")]
+    public static partial void ProjectionRetries(ILogger logger, string projection, int partition, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Projection}/{Partition} cannot apply {EventType} at position {Position}")]
+    public static partial void ProjectionParks(
+        ILogger logger, string projection, int partition, Position position, string eventType, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Projection}/{Partition} of generation {Generation} has parked: {Reason}")]
+    public static partial void ProjectionParked(ILogger logger, string projection, int partition, int generation, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Projection} is filled anew, generation {Generation}: {Reason}")]
+    public static partial void ProjectionRebuilds(ILogger logger, string projection, int generation, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The new tables of {Projection} serve")]
+    public static partial void ProjectionSwapped(ILogger logger, string projection);
 }

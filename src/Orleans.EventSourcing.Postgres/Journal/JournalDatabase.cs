@@ -64,6 +64,21 @@ internal sealed class JournalDatabase : IAsyncDisposable
             Options = WithPinnedPlans(options),
         });
 
+    /// <summary>Likewise, for what projections read and write.</summary>
+    public static NpgsqlDataSource BuildProjections(PostgresJournalOptions options, ProjectionOptions projections) =>
+        Build(options, new(options.ConnectionString)
+        {
+            ApplicationName = "projections",
+            Multiplexing = false,
+            CommandTimeout = (int)Math.Ceiling(projections.CommandTimeout.TotalSeconds),
+            MaxPoolSize = 100,
+            MaxAutoPrepare = 200,
+            AutoPrepareMinUsages = 2,
+            // Rows and checkpoint are lost together or not at all, and what is lost is applied again: none of these commits has to wait for
+            // the disk.
+            Options = $"{WithPinnedPlans(options)} -c synchronous_commit=off",
+        });
+
     public async ValueTask DisposeAsync()
     {
         await Appends.DisposeAsync();

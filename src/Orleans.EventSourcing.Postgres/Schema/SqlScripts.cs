@@ -17,6 +17,9 @@ public sealed record SqlScripts(string Schema, IReadOnlyList<SqlScript> Numbered
     /// <summary>The engine's own schema, <c>journal</c>.</summary>
     public static SqlScripts Journal { get; } = From(typeof(SqlScripts).Assembly, "journal");
 
+    /// <summary>What projections know of themselves: the schema <c>readmodel</c>.</summary>
+    public static SqlScripts ReadModel { get; } = From(typeof(SqlScripts).Assembly, "readmodel");
+
     /// <summary>Reads the scripts of a schema out of an assembly's resources.</summary>
     /// <exception cref="InvalidOperationException">A script's name has no number, or two scripts share one.</exception>
     public static SqlScripts From(Assembly assembly, string schema)

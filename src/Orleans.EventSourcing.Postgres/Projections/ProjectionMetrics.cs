@@ -1,0 +1,49 @@
+using System.Diagnostics.Metrics;
+
+namespace Orleans.EventSourcing.Postgres;
+
+/// <summary>The instruments of projections, of the journal's meter.</summary>
+internal sealed class ProjectionMetrics : IDisposable
+{
+    private readonly Meter _meter;
+    private readonly Counter<long> _events;
+    private readonly Histogram<double> _delay;
+
+    public ProjectionMetrics(IMeterFactory? meters, Func<IEnumerable<ProjectionPartition>> partitions)
+    {
+        _meter = meters?.Create(JournalMetrics.MeterName) ?? new Meter(JournalMetrics.MeterName);
+        _events = _meter.CreateCounter<long>("projection.events", "{event}", "Events whose rows are committed");
+        _delay = _meter.CreateHistogram<double>("projection.delay", "s", "From an event's time to the commit of its rows");
+        Observe("projection.lag.events", "{event}", "Known positions that are not handled yet", p => p.LagEvents);
+        _meter.CreateObservableGauge(
+            "projection.lag",
+            () => Each(partitions(), p => p.Lag.TotalSeconds),
+            "s",
+            "How long a partition has been behind without advancing");
+        Observe("projection.parked", "{partition}", "1 where a partition has parked", p => p.State == PartitionState.Parked ? 1 : 0);
+
+        void Observe(string name, string unit, string description, Func<PartitionProgress, long> value) =>
+            _meter.CreateObservableGauge(name, () => Each(partitions(), value), unit, description);
+    }
+
+    public void Applied(string projection, IReadOnlyList<RecordedEvent> events, TimeProvider time)
+    {
+        var tag = new KeyValuePair<string, object?>("projection", projection);
+        _events.Add(events.Count, tag);
+        // The one that has waited longest; times never fall along positions.
+        _delay.Record((time.GetUtcNow() - events[0].RecordedAt).TotalSeconds, tag);
+    }
+
+    public void Dispose() => _meter.Dispose();
+
+    private static IEnumerable<Measurement<T>> Each<T>(IEnumerable<ProjectionPartition> partitions, Func<PartitionProgress, T> value)
+        where T : struct
+    {
+        foreach (var partition in partitions)
+        {
+            if (partition.Serving is { } progress)
+                yield return new(
+                    value(progress), new("projection", partition.Projection), new("partition", partition.Partition.Number));
+        }
+    }
+}
