@@ -1,0 +1,4 @@
+using Bank.Testing;
+using Xunit;
+
+[assembly: AssemblyFixture(typeof(PrivatePostgres))]

@@ -1,0 +1,86 @@
+using System.Globalization;
+using Bank.ReadModel.Accounts;
+using Bank.ReadModel.DailyTotals;
+using Bank.ReadModel.Transactions;
+using Bank.ReadModel.Transfers;
+using Bank.Testing;
+using Npgsql;
+using Xunit;
+
+namespace Bank.ReadModel.Tests;
+
+/// <summary>
+/// Every query finds its rows by an index made for it, and reads no more of it than a page. In the suite on few rows, over the connections
+/// of the product, which scan a table only where no index will do; on demand, BANK_PLAN_ROWS=1000000, on many and with the planner's free
+/// choice.
+/// </summary>
+public sealed class PlanTests(PrivatePostgres postgres) : ReadModelTest(postgres)
+{
+    private static readonly int Rows =
+        int.Parse(Environment.GetEnvironmentVariable("BANK_PLAN_ROWS") ?? "2000", CultureInfo.InvariantCulture);
+
+    [Fact]
+    public async Task Every_query_uses_an_index()
+    {
+        await OpenAsync(Runtime());
+        await FillAsync();
+        await using var connection = Rows >= 100_000 ? NpgsqlDataSource.Create(Database.App) : ReadModels.Connect(Database.App);
+        var account = await ScalarAsync<Guid>("SELECT account_id FROM readmodel.transactions LIMIT 1");
+        string[] statuses = ["active", "closed"], states = ["running", "completed", "rejected", "failed"];
+
+        await UsesAsync(AccountQuery.One, "accounts_1_pkey", account, 0);
+        await UsesAsync(AccountQuery.OfAll, "accounts_status_1", statuses, 100L, 101);
+        await UsesAsync(AccountQuery.OfOwner, "accounts_owner_1", statuses, 100L, 101, "owner 7");
+        await UsesAsync(
+            TransactionQuery.OfAccount, "transactions_1_pkey", account, 0, DateTimeOffset.MaxValue, long.MaxValue, DateTimeOffset.MinValue, 101);
+        await UsesAsync(TransferQuery.One, "transfers_1_pkey", account);
+        await UsesAsync(TransferQuery.OfAll, "transfers_status_1", states, long.MaxValue, 101);
+        await UsesAsync(TransferQuery.OfAccount, "transfers_from_1", states, long.MaxValue, 101, account);
+        await UsesAsync(TransferQuery.OfAccount, "transfers_to_1", states, long.MaxValue, 101, account);
+        await UsesAsync(DailyTotalsQuery.OfDays, "daily_totals_1_pkey", new DateOnly(2026, 1, 1), new DateOnly(2026, 1, 31), "USD");
+
+        async Task UsesAsync(string sql, string index, params object[] parameters)
+        {
+            await using var command = connection.CreateCommand("EXPLAIN (ANALYZE, COSTS off, TIMING off) " + sql);
+            foreach (var value in parameters)
+                command.Parameters.Add(new() { Value = value });
+            var plan = new List<string>();
+            await using var reader = await command.ExecuteReaderAsync(Cancellation);
+            while (await reader.ReadAsync(Cancellation))
+                plan.Add(reader.GetString(0));
+            var text = string.Join('\n', plan);
+            Assert.Matches($"Index Scan (Backward )?using {index} on", text);
+            Assert.DoesNotContain("Seq Scan", text, StringComparison.Ordinal);
+            // What an index brings but the query does not want would be read for nothing.
+            Assert.DoesNotContain("Rows Removed by Filter", text, StringComparison.Ordinal);
+            var took = decimal.Parse(
+                plan.Single(l => l.StartsWith("Execution Time", StringComparison.Ordinal)).Split(' ')[2], CultureInfo.InvariantCulture);
+            TestContext.Current.SendDiagnosticMessage($"{index}: {took} ms");
+        }
+    }
+
+    // Rows as projections would write them, straight into the tables.
+    private async Task FillAsync()
+    {
+        await using var fill = App.CreateCommand(
+            $"""
+            INSERT INTO readmodel.accounts_1
+            SELECT gen_random_uuid(), 'owner ' || n % 1000, 'USD', n, CASE WHEN n % 50 = 0 THEN 'closed' ELSE 'active' END, 1, n, now(), now()
+            FROM generate_series(1, {Rows / 10}) n;
+            INSERT INTO readmodel.transactions_1
+            SELECT md5((n % {Rows / 100 + 1})::text)::uuid, now() + n * interval '1 ms', n, n, gen_random_uuid(), 'deposit', 1, 1,
+                   CASE WHEN n <= {Rows / 100 + 1} THEN 'USD' END, NULL, NULL, 'a description of a usual length'
+            FROM generate_series(1, {Rows}) n;
+            INSERT INTO readmodel.transfers_1 (transfer_id, from_account_id, to_account_id, amount, currency, description, requested_id,
+                requested_position, requested_at, outcome, outcome_id, outcome_position, outcome_at)
+            SELECT gen_random_uuid(), md5((n % 99)::text)::uuid, md5((n % 88 + 1)::text)::uuid, 1, 'USD', '', gen_random_uuid(), n, now(),
+                   CASE WHEN n % 100 > 0 THEN 'TransferCompleted' END, gen_random_uuid(), n, now()
+            FROM generate_series(1, {Rows}) n;
+            INSERT INTO readmodel.daily_totals_1
+            SELECT date '2020-01-01' + n / 8, 'USD', n % 8, 1, 1, 1, 1, 1, 1 FROM generate_series(0, {Math.Min(Rows, 30_000)}) n;
+            ANALYZE readmodel.accounts_1, readmodel.transactions_1, readmodel.transfers_1, readmodel.daily_totals_1;
+            """);
+        fill.CommandTimeout = 600;
+        await fill.ExecuteNonQueryAsync(Cancellation);
+    }
+}
