@@ -25,8 +25,8 @@ CREATE TABLE readmodel.generations (
 
 CREATE UNIQUE INDEX generations_serving ON readmodel.generations (projection, serving);
 
--- The last position that a partition has durably handled, with the event that lay there: a journal that was restored and has grown again can
--- have the position and another history.
+-- The last position that a partition has durably handled, with the event that lay there: a journal that was restored and has grown again
+-- can have the position and another history.
 CREATE TABLE readmodel.checkpoints (
     projection text COLLATE "C" NOT NULL,
     generation integer NOT NULL,

@@ -46,7 +46,10 @@ internal sealed class Cursor(string list, params string?[] filters)
             throw new InvalidCursorException();
         }
 
-        return [.. Enumerable.Range(0, parts).Select(i => BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(CheckLength + i * sizeof(long))))];
+        var key = new long[parts];
+        for (var i = 0; i < parts; i++)
+            key[i] = BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(CheckLength + i * sizeof(long)));
+        return key;
     }
 
     private ReadOnlySpan<byte> Check(ReadOnlySpan<byte> key)

@@ -6,8 +6,8 @@ using Orleans.EventSourcing.Postgres;
 namespace Bank.ReadModel.Tests;
 
 /// <summary>
-/// A client of the journal that lives a bank's life by chance: opens accounts, moves money, transfers it and closes accounts, by the rules of
-/// the domain. Accounts of two writers have nothing to do with each other.
+/// A client of the journal that lives a bank's life by chance: opens accounts, moves money, transfers it and closes accounts, by the rules
+/// of the domain. Accounts of two writers have nothing to do with each other.
 /// </summary>
 internal sealed class BankWriter(IJournal journal, int seed, int accounts = 20)
 {

@@ -5,8 +5,8 @@ using Npgsql;
 namespace Bank.ReadModel.Tests;
 
 /// <summary>
-/// What the read models must hold, by code of its own: event by event, over the whole journal, with nothing of the product in it. A row is a
-/// line of text, so that what differs can be read.
+/// What the read models must hold, by code of its own: event by event, over the whole journal, with nothing of the product in it. A row is
+/// a line of text, so that what differs can be read.
 /// </summary>
 internal sealed class JournalFold
 {
@@ -49,8 +49,8 @@ internal sealed class JournalFold
         {
             ["accounts"] = [.. fold.accounts.Values],
             ["transactions"] = [.. fold.transactions.Order(StringComparer.Ordinal)],
-            ["transfers"] = [.. fold.transfers.Select(t => $"{t.Key} | {string.Join(" | ", t.Value.OrderBy(c => c.Key, StringComparer.Ordinal)
-                .Select(c => $"{c.Key}={c.Value}"))} | {StatusOf(t.Value)}")],
+            ["transfers"] = [.. fold.transfers.Select(t => string.Join(" | ", t.Value.OrderBy(c => c.Key, StringComparer.Ordinal)
+                .Select(c => $"{c.Key}={c.Value}").Prepend(t.Key).Append(StatusOf(t.Value))))],
             ["daily_totals"] = [.. fold.totals.Select(t => string.Create(
                 CultureInfo.InvariantCulture,
                 $"{t.Key} | {t.Value.Deposits} {t.Value.In} | {t.Value.Withdrawals} {t.Value.Out} | {t.Value.Transfers} {t.Value.Sent}"))],
@@ -69,8 +69,8 @@ internal sealed class JournalFold
         {
             ["accounts"] = await LinesAsync(
                 $"""
-                SELECT concat_ws(' | ', account_id, owner_name, currency, balance, status, version, opened_position, {Time("opened_at")},
-                    {Time("updated_at")})
+                SELECT concat_ws(' | ', account_id, owner_name, currency, balance, status, version, opened_position,
+                    {Time("opened_at")}, {Time("updated_at")})
                 FROM readmodel.accounts
                 """),
             ["transactions"] = await LinesAsync(Transactions),
@@ -85,8 +85,8 @@ internal sealed class JournalFold
                 """),
             ["daily_totals"] = await LinesAsync(
                 """
-                SELECT date || ' ' || currency || ' | ' || sum(deposits) || ' ' || sum(deposits_amount) || ' | ' || sum(withdrawals) || ' ' ||
-                    sum(withdrawals_amount) || ' | ' || sum(transfers) || ' ' || sum(transfers_amount)
+                SELECT date || ' ' || currency || ' | ' || sum(deposits) || ' ' || sum(deposits_amount) || ' | ' ||
+                    sum(withdrawals) || ' ' || sum(withdrawals_amount) || ' | ' || sum(transfers) || ' ' || sum(transfers_amount)
                 FROM readmodel.daily_totals GROUP BY date, currency
                 """),
         };
@@ -107,13 +107,14 @@ internal sealed class JournalFold
     {
         var owner = stream[(stream.IndexOf('-', StringComparison.Ordinal) + 1)..];
         var text = (string name) => data.GetProperty(name).GetString()!;
-        var minor = (string name) => text(name).Replace(".", "", StringComparison.Ordinal).TrimStart('0') is { Length: > 0 } units ? units : "0";
+        var minor = (string name) => Digits(text(name).Replace(".", "", StringComparison.Ordinal).TrimStart('0'));
         switch (type)
         {
             case "AccountOpened":
                 open[owner] = (text("currency"), text("owner_name"), $"{position} | {at}", "active", "");
                 Moved("opening", minor("initial_deposit"), null, "");
-                Total(t => t with { Deposits = t.Deposits + 1, In = t.In + decimal.Parse(minor("initial_deposit"), CultureInfo.InvariantCulture) });
+                var first = decimal.Parse(minor("initial_deposit"), CultureInfo.InvariantCulture);
+                Total(t => t with { Deposits = t.Deposits + 1, In = t.In + first });
                 break;
             case "MoneyDeposited":
                 Moved("deposit", minor("amount"), null, text("description"));
@@ -173,8 +174,8 @@ internal sealed class JournalFold
             open[owner] = open[owner] with { Balance = minor("balance_after") };
             Touched();
             transactions.Add(
-                $"{owner} | {at} | {position} | {version} | {id} | {kind} | {(amount == "-0" ? "0" : amount)} | {minor("balance_after")} | " +
-                $"{(kind == "opening" ? open[owner].Currency : "-")} | {counterparty ?? "-"} | " +
+                $"{owner} | {at} | {position} | {version} | {id} | {kind} | {(amount == "-0" ? "0" : amount)} | " +
+                $"{minor("balance_after")} | {(kind == "opening" ? open[owner].Currency : "-")} | {counterparty ?? "-"} | " +
                 $"{(counterparty is null ? "-" : text("transfer_id"))} | {description}");
         }
 
@@ -194,13 +195,15 @@ internal sealed class JournalFold
         }
     }
 
+    private static string Digits(string digits) => digits.Length > 0 ? digits : "0";
+
     private static string Time(string column) => $"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')";
 
     private static string StatusOf(Dictionary<string, string> steps)
     {
         var all = string.Join(' ', steps.Where(s => s.Key != "requested").Select(s => s.Value));
-        return all.Contains("TransferReceived", StringComparison.Ordinal) || all.Contains("TransferCompleted", StringComparison.Ordinal)
-            ? "completed"
+        return all.Contains("TransferReceived", StringComparison.Ordinal) ? "completed"
+            : all.Contains("TransferCompleted", StringComparison.Ordinal) ? "completed"
             : all.Contains("TransferRejected", StringComparison.Ordinal) ? "rejected"
             : all.Contains("TransferFailed", StringComparison.Ordinal) ? "failed"
             : "running";

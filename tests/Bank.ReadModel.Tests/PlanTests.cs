@@ -32,7 +32,8 @@ public sealed class PlanTests(PrivatePostgres postgres) : ReadModelTest(postgres
         await UsesAsync(AccountQuery.OfAll, "accounts_status_1", statuses, 100L, 101);
         await UsesAsync(AccountQuery.OfOwner, "accounts_owner_1", statuses, 100L, 101, "owner 7");
         await UsesAsync(
-            TransactionQuery.OfAccount, "transactions_1_pkey", account, 0, DateTimeOffset.MaxValue, long.MaxValue, DateTimeOffset.MinValue, 101);
+            TransactionQuery.OfAccount, "transactions_1_pkey", account, 0, DateTimeOffset.MaxValue, long.MaxValue, DateTimeOffset.MinValue,
+            101);
         await UsesAsync(TransferQuery.One, "transfers_1_pkey", account);
         await UsesAsync(TransferQuery.OfAll, "transfers_status_1", states, long.MaxValue, 101);
         await UsesAsync(TransferQuery.OfAccount, "transfers_from_1", states, long.MaxValue, 101, account);
@@ -65,7 +66,8 @@ public sealed class PlanTests(PrivatePostgres postgres) : ReadModelTest(postgres
         await using var fill = App.CreateCommand(
             $"""
             INSERT INTO readmodel.accounts_1
-            SELECT gen_random_uuid(), 'owner ' || n % 1000, 'USD', n, CASE WHEN n % 50 = 0 THEN 'closed' ELSE 'active' END, 1, n, now(), now()
+            SELECT gen_random_uuid(), 'owner ' || n % 1000, 'USD', n, CASE WHEN n % 50 = 0 THEN 'closed' ELSE 'active' END, 1, n, now(),
+                   now()
             FROM generate_series(1, {Rows / 10}) n;
             INSERT INTO readmodel.transactions_1
             SELECT md5((n % {Rows / 100 + 1})::text)::uuid, now() + n * interval '1 ms', n, n, gen_random_uuid(), 'deposit', 1, 1,

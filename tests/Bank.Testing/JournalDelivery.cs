@@ -74,8 +74,9 @@ public sealed class JournalDelivery(NpgsqlDataSource database, int partitions)
         await using var reader = await command.ExecuteReaderAsync();
         while (await reader.ReadAsync())
             events.Add(new(
-                new(reader.GetInt64(0)), reader.GetGuid(1), reader.GetString(2), reader.GetInt64(3), reader.GetString(4), reader.GetInt16(5),
-                System.Text.Encoding.UTF8.GetBytes(reader.GetString(6)), System.Text.Encoding.UTF8.GetBytes(reader.GetString(7)),
+                new(reader.GetInt64(0)), reader.GetGuid(1), reader.GetString(2), reader.GetInt64(3), reader.GetString(4),
+                reader.GetInt16(5), System.Text.Encoding.UTF8.GetBytes(reader.GetString(6)),
+                System.Text.Encoding.UTF8.GetBytes(reader.GetString(7)),
                 reader.GetFieldValue<DateTimeOffset>(8)));
         return events;
     }

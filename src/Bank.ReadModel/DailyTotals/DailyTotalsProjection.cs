@@ -8,8 +8,8 @@ using static Orleans.EventSourcing.Postgres.ProjectionBatch;
 namespace Bank.ReadModel.DailyTotals;
 
 /// <summary>
-/// How much money came, went and was transferred, by day (UTC) and currency. Each partition keeps rows of its own, which a query adds up, so
-/// that no two write the same row.
+/// How much money came, went and was transferred, by day (UTC) and currency. Each partition keeps rows of its own, which a query adds up,
+/// so that no two write the same row.
 /// </summary>
 public sealed class DailyTotalsProjection : Projection
 {

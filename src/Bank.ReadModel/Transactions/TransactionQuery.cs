@@ -84,7 +84,9 @@ public sealed class TransactionQuery(ReadModels readModels)
         var covered = ReadModels.Later(reached, asOf);
         if (currency is null)
             return new(null, covered);
-        var next = rows.Count > limit ? cursors.After((rows[limit - 1].RecordedAt - DateTimeOffset.UnixEpoch).Ticks, rows[limit - 1].Position.Value) : null;
+        var next = rows.Count > limit && rows[limit - 1] is var last
+            ? cursors.After((last.RecordedAt - DateTimeOffset.UnixEpoch).Ticks, last.Position.Value)
+            : null;
         return new(new([.. rows.Take(limit)], next, covered), covered);
     }
 

@@ -80,8 +80,8 @@ public sealed class TransfersProjection : Projection
                 outcome, outcome_id, outcome_position, outcome_at,
                 "end", end_id, end_position, end_at)
             SELECT u.* FROM unnest(
-                $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27,
-                $28, $29, $30) u
+                $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26,
+                $27, $28, $29, $30) u
             ON CONFLICT (transfer_id) DO UPDATE SET
                 from_account_id = coalesce(excluded.from_account_id, t.from_account_id),
                 to_account_id = coalesce(excluded.to_account_id, t.to_account_id),

@@ -5,8 +5,8 @@ using Orleans.Streams.Core;
 namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
-/// One partition of a projection as a grain: its key is that of the partition's stream, which activates it. A subclass gives the projection's
-/// name, a grain type <c>projection-{name}</c>, and the attribute of an implicit subscription to the journal's partition streams.
+/// One partition of a projection as a grain: its key is that of the partition's stream, which activates it. A subclass gives the name of
+/// the projection, a grain type <c>projection-{name}</c>, and the attribute of an implicit subscription to the partition streams.
 /// </summary>
 /// <remarks>
 /// Nothing here waits for the database: an observer that takes its time stops its queue for everybody. Two activations at once, while

@@ -8,7 +8,9 @@ namespace Orleans.EventSourcing.Postgres;
 /// <param name="Reason">As given; may be missing.</param>
 public sealed record OperatorAct(string By, string? Reason = null);
 
-/// <summary>What an operator does to projections. Every act is an event of the stream <c>projection-{name}</c> before it has an effect.</summary>
+/// <summary>
+/// What an operator does to projections. Every act is an event of the stream <c>projection-{name}</c> before it has an effect.
+/// </summary>
 /// <param name="runtime">The projections.</param>
 /// <param name="journal">Takes the acts.</param>
 /// <param name="time">The clock.</param>

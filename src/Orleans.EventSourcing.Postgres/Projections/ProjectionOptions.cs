@@ -15,7 +15,9 @@ public sealed class ProjectionOptions
     /// <summary>Most events that one transaction applies; default 1,000.</summary>
     public int BatchEvents { get; set; } = 1_000;
 
-    /// <summary>Most delivered events that wait in memory, per partition and generation; what comes beyond is read from the table.</summary>
+    /// <summary>
+    /// Most delivered events that wait in memory, per partition and generation; default 4,000. What comes beyond is read from the table.
+    /// </summary>
     public int QueueEvents { get; set; } = 4_000;
 
     /// <summary>Positions that one read takes where a partition is far behind; default 4,096.</summary>

@@ -4,8 +4,8 @@ namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
 /// One partition of one projection: keeps the tables that serve live, and beside them fills those that are to serve next. Intervals may be
-/// offered in any order, twice, or not at all: the stream is transport, the table is truth. Members may be called from any thread and return
-/// at once, except where they wait for what they are named after.
+/// offered in any order, twice, or not at all: the stream is transport, the table is truth. Members may be called from any thread, and
+/// return at once, except where they wait for what they are named after.
 /// </summary>
 public sealed class ProjectionPartition : IAsyncDisposable
 {

@@ -125,9 +125,11 @@ internal sealed class ProjectionStore(NpgsqlDataSource database, TimeProvider ti
         return command;
     }
 
-    /// <summary>Lets a partition stand still, as every later activation will find it. Nothing where it has moved or has parked before.</summary>
+    /// <summary>Lets a partition stand still, as every later activation will find it.</summary>
+    /// <returns>False where it does not stand there any more, or had parked before.</returns>
     public async Task<bool> ParkAsync(
-        string projection, int generation, Partition partition, Position standing, Position at, string reason, CancellationToken cancellation)
+        string projection, int generation, Partition partition, Position standing, Position at, string reason,
+        CancellationToken cancellation)
     {
         await using var command = database.CreateCommand(
             """
@@ -291,7 +293,8 @@ internal sealed class ProjectionStore(NpgsqlDataSource database, TimeProvider ti
 
     private static async Task LockAsync(NpgsqlConnection connection, string projection, CancellationToken cancellation)
     {
-        await ExecuteAsync(connection, "INSERT INTO readmodel.projections (name) VALUES ($1) ON CONFLICT DO NOTHING", cancellation, projection)
+        await ExecuteAsync(
+            connection, "INSERT INTO readmodel.projections (name) VALUES ($1) ON CONFLICT DO NOTHING", cancellation, projection)
             .ConfigureAwait(false);
         // A statement of its own, so that what comes after the wait sees what was committed during it.
         await ExecuteAsync(connection, "SELECT FROM readmodel.projections WHERE name = $1 FOR NO KEY UPDATE", cancellation, projection)
@@ -320,7 +323,8 @@ internal sealed class ProjectionStore(NpgsqlDataSource database, TimeProvider ti
         await using var add = new NpgsqlCommand(
             """
             WITH numbered AS (
-                UPDATE readmodel.projections SET last_generation = last_generation + 1 WHERE name = $1 RETURNING last_generation AS generation
+                UPDATE readmodel.projections SET last_generation = last_generation + 1 WHERE name = $1
+                RETURNING last_generation AS generation
             ), added AS (
                 INSERT INTO readmodel.generations (projection, generation, fold_version, partitions, serving, tables)
                 SELECT $1, n.generation, $2, $3, $4, $5 FROM numbered n RETURNING generation

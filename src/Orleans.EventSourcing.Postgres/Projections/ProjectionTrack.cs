@@ -8,8 +8,8 @@ namespace Orleans.EventSourcing.Postgres;
 internal readonly record struct Reached(PartitionState State, Position Position);
 
 /// <summary>
-/// One partition of one generation of a projection: follows the journal, from delivered intervals where they follow on, from the table where
-/// they do not. A worker of its own does all that takes time; everything else returns at once, from any thread.
+/// One partition of one generation of a projection: follows the journal, from delivered intervals where they follow on, from the table
+/// where they do not. A worker of its own does all that takes time; everything else returns at once, from any thread.
 /// </summary>
 internal sealed class ProjectionTrack
 {
@@ -105,8 +105,8 @@ internal sealed class ProjectionTrack
     }
 
     /// <summary>
-    /// Waits until everything up to a position is handled, or the partition stands still. Whoever asks has seen the position, so it is there
-    /// to be read even where its delivery was lost.
+    /// Waits until everything up to a position is handled, or the partition stands still. Whoever asks has seen the position, so it can be
+    /// read even where its delivery was lost.
     /// </summary>
     public async Task<Reached> ReachedAsync(Position position, TimeSpan within)
     {
@@ -337,8 +337,8 @@ internal sealed class ProjectionTrack
 
     private Task FlushAsync(CancellationToken stop) => CommitAsync([], _handled, stop);
 
-    // Checkpoint and rows in one round trip and one transaction (what stands before one Sync is one), the checkpoint first: whoever does not
-    // hold it does not get to the rows.
+    // Checkpoint and rows in one round trip and one transaction (what stands before one Sync is one), the checkpoint first: whoever does
+    // not hold it does not get to the rows.
     private async Task CommitAsync(List<RecordedEvent> events, Position to, CancellationToken stop)
     {
         var writers = _runtime.WritersOf(_projection, Generation.Serving);
@@ -364,7 +364,8 @@ internal sealed class ProjectionTrack
     private async Task ParkAsync(Position at, string reason, Position standing, CancellationToken stop)
     {
         // Where it was not parked after all, somebody else has moved it; either way the row says how it stands.
-        if (await _runtime.Store.ParkAsync(_projection.Name, Generation.Number, _partition, standing, at, reason, stop).ConfigureAwait(false))
+        if (await _runtime.Store.ParkAsync(_projection.Name, Generation.Number, _partition, standing, at, reason, stop)
+            .ConfigureAwait(false))
             Log.ProjectionParked(_runtime.Logger, _projection.Name, _partition.Number, Generation.Number, reason);
         lock (_gate)
             _reload = true;
