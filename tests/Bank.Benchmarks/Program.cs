@@ -6,7 +6,7 @@ using Bank.Benchmarks.Measuring;
 using Bank.Benchmarks.Scenarios;
 using Bank.Host;
 
-Scenario[] scenarios = [new Article(), new Writer(), new Grains(), new Hot(), new Cost()];
+Scenario[] scenarios = [new Article(), new Writer(), new Grains(), new Hot(), new Cost(), new Scale()];
 
 var names = new Argument<string[]>("names")
 {
