@@ -25,8 +25,6 @@ public static class BankGateway
         {
             server.AddServerHeader = false;
             server.Limits.MaxRequestBodySize = JsonBody.MaxBytes;
-            // The largest body takes 16 s at most; a sender that stops is cut after five.
-            server.Limits.MinRequestBodyDataRate = new(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(5));
             // Bytes as they are: what is wrong with a header is said by us, with a code.
             server.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
         });

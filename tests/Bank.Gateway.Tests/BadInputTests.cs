@@ -22,7 +22,6 @@ public sealed class BadInputTests(OneBank.Fixture shared, BadInputTests.Accounts
     {
         var bad = Catalogue[name];
         var head = await shared.Bank.HeadAsync();
-        var errors = shared.Bank.Errors.Count;
 
         var answer = await RawHttp.SendAsync(
             shared.Bank.Address, bad.Request.Select(piece => accounts.FillIn(piece)), TestContext.Current.CancellationToken);
@@ -33,7 +32,8 @@ public sealed class BadInputTests(OneBank.Fixture shared, BadInputTests.Accounts
         if (bad.Code == "malformed_request")
             Assert.NotEmpty(answer.Body!["errors"]!.AsObject());
         Assert.Equal(head, await shared.Bank.HeadAsync());
-        Assert.Equal(errors, shared.Bank.Errors.Count);
+        // An error may be logged after the answer: then it is found by the next case.
+        Assert.Empty(shared.Bank.Errors);
     }
 
     [Fact]

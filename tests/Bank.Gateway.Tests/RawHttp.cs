@@ -9,10 +9,26 @@ namespace Bank.Gateway.Tests;
 /// <summary>Sends bytes that no client library would, and reads what comes back.</summary>
 internal static class RawHttp
 {
+    private static readonly TimeSpan AnswerTakes = TimeSpan.FromSeconds(60);
+
     /// <param name="address">Whom to.</param>
     /// <param name="request">Piece by piece, perhaps without an end: the server's answer ends it.</param>
     /// <param name="cancellation">Ends the wait.</param>
     public static async Task<Answer> SendAsync(Uri address, IEnumerable<byte[]> request, CancellationToken cancellation)
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        deadline.CancelAfter(AnswerTakes);
+        try
+        {
+            return await SendOnceAsync(address, request, deadline.Token);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new TimeoutException($"Waited {AnswerTakes.TotalSeconds} s for an answer.");
+        }
+    }
+
+    private static async Task<Answer> SendOnceAsync(Uri address, IEnumerable<byte[]> request, CancellationToken cancellation)
     {
         using var client = new TcpClient { NoDelay = true };
         await client.ConnectAsync(address.Host, address.Port, cancellation);

@@ -22,7 +22,7 @@ internal sealed class Failures(RequestDelegate next, ILogger<Failures> log)
             if (http.RequestAborted.IsCancellationRequested)
                 return;
             var problem = Of(e, http.Request);
-            if (ProblemCode.Of(problem.Code).Status == StatusCodes.Status503ServiceUnavailable)
+            if (!IsForeseen(e))
                 log.RequestFailed(http.Request.Method, http.Request.Path, problem.Code, e);
             http.Response.Clear();
             await problem.ExecuteAsync(http);
@@ -38,6 +38,10 @@ internal sealed class Failures(RequestDelegate next, ILogger<Failures> log)
         StatusCodes.Status415UnsupportedMediaType => new Problem(ProblemCode.UnsupportedMediaType),
         _ => new Problem(ProblemCode.MalformedRequest),
     }).ExecuteAsync(http);
+
+    // What is away says so itself, once, and not for every request.
+    private static bool IsForeseen(Exception e) => e is BadHttpRequestException
+        or JournalUnavailableException or NpgsqlException or TimeoutException or OrleansException;
 
     private static Problem Of(Exception e, HttpRequest request) => e switch
     {
