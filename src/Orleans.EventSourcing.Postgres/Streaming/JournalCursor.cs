@@ -82,9 +82,9 @@ internal sealed class JournalCursor : IQueueCacheCursor
 
         if (_tailer.Read(_queue.Partition, _after, _options.BatchEvents) is { } interval)
         {
-            // Where nothing is new, the subscriber is told where it stands, at first and then now and then.
+            // Where nothing is new, the subscriber is told where it stands, at first and then now and then; not where there is nothing yet.
             var due = _movedAt is not { } moved || _time.GetElapsedTime(moved) >= _options.EmptyIntervalAfter;
-            return interval.To > _after || due ? interval : null;
+            return interval.To > _after || due && _after <= _tailer.Position ? interval : null;
         }
 
         // Older than the window: the agent's turn ends here, and when the page has been read it is woken.

@@ -239,7 +239,8 @@ public sealed class JournalTailer : IAsyncDisposable
             return;
         }
 
-        // A restored journal may have grown again beyond this position: then another event lies there.
+        // No connection outlives a restore, so this is the place to notice one. The journal may have grown again beyond this position: then
+        // another event lies there.
         RecordedEvent? known;
         lock (_gate)
             known = _window.At(position);
@@ -254,9 +255,7 @@ public sealed class JournalTailer : IAsyncDisposable
         {
             _announced = 0;
             page = await pages.ReadAsync(new(0, 1), Position, _options.BatchEvents, _stopping.Token);
-            if (page.Head < page.From)
-                Restart(page.From, page.Head);
-            else if (page.To > page.From)
+            if (page.To > page.From)
                 Add(page);
             Tell();
         }

@@ -44,6 +44,13 @@ public sealed class FollowerGrain : Grain, IFollower
     private IAsyncStream<RecordedEvent> Stream =>
         this.GetStreamProvider(JournalStreams.Provider).GetStream<RecordedEvent>(JournalStreams.All);
 
+    // An activation whose directory went with a silo is ended with it. The next one, which has heard nothing, begins at the beginning.
+    public override async Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        foreach (var handle in await Stream.GetAllSubscriptionHandles())
+            await handle.ResumeAsync(HearAsync, OnErrorAsync, JournalStreams.After(default(Position)));
+    }
+
     public Task SubscribeAsync(StreamSequenceToken token) => Stream.SubscribeAsync(HearAsync, OnErrorAsync, token);
 
     public async Task RewindAsync(StreamSequenceToken token)

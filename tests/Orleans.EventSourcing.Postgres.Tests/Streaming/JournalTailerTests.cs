@@ -130,21 +130,44 @@ public sealed class JournalTailerTests(PrivatePostgres postgres) : JournalTest(p
         // It never looks by itself, so what arrives was announced, or was found on connecting.
         var tailer = Tail(o => o.PollInterval = TimeSpan.FromHours(1));
         using var subscription = await tailer.SubscribeAsync(default, null, 1_000, Cancellation);
-        var reading = TakeAsync(subscription, 30);
+        await using var reading = subscription.ReadAsync(Cancellation).GetAsyncEnumerator(Cancellation);
 
         for (var cut = 0; cut < 3; cut++)
         {
             await AppendAsync();
+            await HearAsync(2 * cut + 1);
             await Postgres.AsSuperuserAsync(
                 $"""
                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE application_name = 'journal tail' AND datname = '{Database.Name}'
                 """);
-            for (var n = 0; n < 9; n++)
-                await AppendAsync();
+            await AppendAsync();
+            await HearAsync(2 * cut + 2);
         }
 
-        Assert.Equal(30, (await reading.WaitAsync(Patience, Cancellation)).Count);
+        async Task HearAsync(long position)
+        {
+            Assert.True(await reading.MoveNextAsync().AsTask().WaitAsync(Patience, Cancellation));
+            Assert.Equal([position], reading.Current.Select(e => e.Position.Value));
+        }
+    }
+
+    [Fact]
+    public async Task Words_that_come_while_it_reads_are_not_lost()
+    {
+        var tailer = Tail(o => o.PollInterval = TimeSpan.FromHours(1));
+        using var subscription = await tailer.SubscribeAsync(default, null, 1_000, Cancellation);
+        await using var reading = subscription.ReadAsync(Cancellation).GetAsyncEnumerator(Cancellation);
+
+        // From several silos, so that one commits while the tailer reads what another has committed.
+        PostgresJournal[] journals = [Open(), Open(), Open(), Open()];
+        for (var appended = 4; appended <= 320; appended += 4)
+        {
+            await Task.WhenAll(journals.Select(journal => journal.AppendAsync(Make.First($"account-{Guid.NewGuid()}")).AsTask()));
+            do
+                Assert.True(await reading.MoveNextAsync().AsTask().WaitAsync(Patience, Cancellation));
+            while (reading.Current[^1].Position.Value < appended);
+        }
     }
 
     [Fact]

@@ -49,6 +49,13 @@ public sealed class PartitionStreamTests(OneSilo cluster) : IClassFixture<OneSil
     }
 
     [Fact]
+    public async Task In_silence_a_partition_is_told_again_and_again_where_it_stands() => await Eventually.UntilAsync(
+        "one activation has heard the same empty interval three times",
+        cluster.Silo.Grains.GetGrain<IPartitionFollower>(5).HeardAsync,
+        heard => heard.Where(i => i.From == i.To).GroupBy(i => i.To).Any(same => same.Count() == 3),
+        Patience);
+
+    [Fact]
     public async Task Explicit_subscriptions_to_partitions_and_writing_to_streams_are_refused()
     {
         var partition = cluster.Silo.Client.GetStreamProvider(JournalStreams.Projections).GetStream<JournalInterval>(

@@ -33,7 +33,13 @@ public sealed class SiloLifeTests(PrivatePostgres postgres) : JournalTest(postgr
         async Task<List<JournalInterval>[]> ReachedAsync(long position)
         {
             await Eventually.UntilAsync(
-                $"the survivor has heard the event at {position}", follower.HeardAsync, heard => heard.Contains(position), Patience);
+                $"the survivor has heard the event at {position}",
+                async () =>
+                {
+                    var heard = await follower.HeardAsync();
+                    return (heard.Contains(position), $"{heard.Count} events, the last at {heard.LastOrDefault()}");
+                },
+                Patience);
             return await Task.WhenAll(Enumerable.Range(0, 8).Select(number => Eventually.UntilAsync(
                 $"partition {number} has reached {position}",
                 second.Grains.GetGrain<IPartitionFollower>(number).HeardAsync,
