@@ -12,8 +12,8 @@ public sealed class JournalStreamOptions
     public int BatchEvents { get; set; } = 1_000;
 
     /// <summary>
-    /// After how much silence a subscriber gets an empty interval; default 10 s. It activates a grain again that was collected, and it finds
-    /// the subscriber that has gone back to an earlier position, which Orleans looks at only when it delivers. Well below Orleans'
+    /// After how much silence a subscriber gets an empty interval; default 10 s. It activates a grain again that was collected, and finds
+    /// the subscriber that has gone back to an earlier position, at which Orleans looks only when it delivers. Well below Orleans'
     /// <c>CollectionAge</c>.
     /// </summary>
     public TimeSpan EmptyIntervalAfter { get; set; } = TimeSpan.FromSeconds(10);
