@@ -46,8 +46,11 @@ internal sealed class Intent<TView, TEvent>(Command command, OnConflict onConfli
     /// <summary>The epoch in which it was last decided; null before that.</summary>
     public Epoch? Epoch { get; set; }
 
-    /// <summary>The conflict that it ends with as soon as the stream has been loaded again; null where there is none.</summary>
-    public AppendOutcome.Conflict? Verdict { get; set; }
+    /// <summary>
+    /// The writer's outcome, until it leaves or is overruled by deciding again. It leaves after those of what was sent before it and, where
+    /// the stream has moved, after that was loaded.
+    /// </summary>
+    public AppendOutcome? Heard { get; set; }
 
     /// <summary>Conflicts that the journal itself has given.</summary>
     public int Conflicts { get; set; }

@@ -36,6 +36,9 @@ internal sealed class PostgresLogConsistency(
         // The key of a Guid is 32 digits inside Orleans; in a journal that people read it has the form that they know.
         if (hostGrain is IGrainWithGuidKey && Guid.TryParseExact(key, "N", out var guid))
             key = guid.ToString("D");
+        if (stream.Prefix.Length + 1 + key.Length > 200 || key.Contains('\0', StringComparison.Ordinal))
+            throw new InvalidOperationException(
+                $"{services.GrainId} cannot have a stream: its name would have more than 200 characters, or a NUL.");
         return new PostgresLogViewAdaptor<TView, TEvent>(hostGrain, $"{stream.Prefix}-{key}", stream.FoldVersion, this, services);
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Orleans.Runtime;
 
@@ -7,7 +8,7 @@ namespace Orleans.EventSourcing.Postgres;
 /// The log view of one activation. Everything that it appends or answers is an <see cref="Intent{TView, TEvent}"/>, decided in order of
 /// arrival on the tentative view, within an <see cref="Epoch"/>. When an epoch ends, the view goes back to what is confirmed (or is loaded
 /// again), and what has not ended is decided again in the same order. All members run on the grain's scheduler, one at a time between two
-/// awaits; continuations come in the order in which the writer completed them.
+/// awaits.
 /// </summary>
 internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     ILogViewAdaptorHost<TView, TEvent> host,
@@ -24,20 +25,20 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     private readonly IJournal _journal = shared.Journal;
     private readonly ViewCodec<TView>? _codec = shared.CodecOf<TView>();
 
-    // In order of arrival: what has no outcome yet. Of these, _pending has been handed to the writer in the present epoch.
+    // In order of arrival: what has not left. Of these, _sent is with the writer, also where its epoch has ended.
     private readonly LinkedList<Intent<TView, TEvent>> _intents = [];
-    private readonly Queue<Intent<TView, TEvent>> _pending = [];
+    private readonly Queue<Intent<TView, TEvent>> _sent = [];
     private readonly Dictionary<Guid, Intent<TView, TEvent>> _byCommand = [];
 
     private StreamFold<TView> _confirmed = null!;
     private TView? _tentative;
     private StreamState _tentativeState;
     private Epoch _epoch = new();
+    private bool _lasts;
     private bool _open;
     private bool _mustLoad;
     private bool _mustAsk;
     private bool _recovering;
-    private int _unanswered;
     private Exception? _fault;
     private JournalConnectionIssue? _issue;
     private LogConsistencyStatistics? _statistics;
@@ -63,8 +64,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     public async Task PostOnDeactivate()
     {
         while (_intents.First is { } next)
-            await ((Task)next.Value.Outcome).ConfigureAwait(
-                ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+            await EndOfAsync(next.Value);
     }
 
     public void Submit(TEvent entry) => SubmitRange([entry]);
@@ -163,8 +163,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         Command command, OnConflict onConflict, Func<TView, long, IReadOnlyList<TEvent>> decide)
     {
         while (_byCommand.TryGetValue(command.Id, out var first))
-            await ((Task)first.Outcome).ConfigureAwait(
-                ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+            await EndOfAsync(first);
         var intent = new Intent<TView, TEvent>(command, onConflict, decide);
         Enter(intent);
         return await intent.Outcome;
@@ -270,8 +269,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         var append = new Append(streamId, expected, encoded, _epoch, intent.Command.Lane);
         intent.Events = events;
         intent.After = _tentativeState = append.After;
-        _pending.Enqueue(intent);
-        _unanswered++;
+        _sent.Enqueue(intent);
         _ = AwaitOutcomeAsync(intent, append);
         Notify(tentative: true, confirmed: false);
     }
@@ -289,39 +287,42 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
             outcome = AppendOutcome.Unknown.Instance;
         }
 
-        _unanswered--;
-        if (outcome.KeepsEpoch && _pending.TryPeek(out var next) && next == intent)
-            Confirm(intent, outcome);
-        else
-            End(intent, outcome);
+        intent.Heard = outcome;
+        // The writer answers in order, but each answer comes its own way here: one that is early waits for those before it.
+        while (_sent.TryPeek(out var next) && next.Heard is { } heard)
+        {
+            _sent.Dequeue();
+            if (_lasts && heard.KeepsEpoch)
+                Confirm(next, heard);
+            else
+                End(next, heard);
+        }
+
         RecoverWhenAnswered();
     }
 
     private void Confirm(Intent<TView, TEvent> intent, AppendOutcome outcome)
     {
-        _pending.Dequeue();
         var (position, recordedAt) = outcome switch
         {
             AppendOutcome.Appended appended => (appended.LastPosition, appended.RecordedAt),
             AppendOutcome.AlreadyAppended { Recorded: [.., var last] } => (last.Position, last.RecordedAt),
             _ => throw new System.Diagnostics.UnreachableException(outcome.ToString()),
         };
-        if (Forkable && _pending.Count == 0 && _open)
-            (_confirmed.View, _tentative) = (_tentative!, null);
-        else
+        try
         {
-            try
-            {
+            if (Forkable && _sent.Count == 0 && _open)
+                (_confirmed.View, _tentative) = (_tentative!, null);
+            else
                 foreach (var e in intent.Events!)
                     Fold(_confirmed.View, e, intent.Command.Id);
-            }
-            catch (Exception e)
-            {
-                // It folded before it was appended, and is durable: a view that refuses it now is made anew from what is recorded.
-                services.CaughtUserCodeException(nameof(Fold), nameof(Confirm), e);
-                End(intent, outcome);
-                return;
-            }
+        }
+        catch (Exception e)
+        {
+            // It is recorded, and did fold into the tentative view: the journal decides what becomes of this one.
+            services.CaughtUserCodeException("TransitionState", nameof(Confirm), e);
+            End(intent, outcome);
+            return;
         }
 
         var before = _confirmed.State.Version;
@@ -335,8 +336,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
 
     private void End(Intent<TView, TEvent> intent, AppendOutcome outcome)
     {
-        _epoch.End(outcome);
-        _pending.Clear();
+        EndEpoch(outcome);
         Close(mustLoad: outcome switch
         {
             // Certainly nothing was written, so the confirmed view stands.
@@ -348,14 +348,10 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         });
         switch (outcome)
         {
-            case AppendOutcome.Conflict { ActualVersion: >= 0 } conflict when intent.OnConflict == OnConflict.DecideAgain:
-                CountConflict(intent, conflict);
-                break;
-            case AppendOutcome.Conflict when intent.OnConflict != OnConflict.Stop:
-                break;
-            case AppendOutcome.Conflict conflict:
-                // Its caller will look at the state and decide again: not before the state is the one that conflicted.
-                (intent.Events, intent.Verdict) = (null, conflict);
+            case AppendOutcome.Conflict conflict when intent.OnConflict != OnConflict.Stop:
+                intent.Heard = null;
+                if (conflict.ActualVersion >= 0 && intent.OnConflict == OnConflict.DecideAgain)
+                    CountConflict(intent, conflict);
                 break;
             case AppendOutcome.Unknown:
                 // Only the answer to a later call tells that the lost one can no longer land.
@@ -367,10 +363,19 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
                 Report();
                 Finish(intent, outcome);
                 break;
-            default:
+            case AppendOutcome.Invalid or AppendOutcome.Overloaded:
                 Finish(intent, outcome);
                 break;
+            default:
+                // It leaves when the stream has been loaded, so that whoever hears of it finds a state that agrees with it.
+                break;
         }
+    }
+
+    private void EndEpoch(AppendOutcome outcome)
+    {
+        _epoch.End(outcome);
+        _lasts = false;
     }
 
     private bool IsAhead(RecordedEvent last) => last.StreamId == streamId && last.Version > _confirmed.State.Version;
@@ -414,20 +419,27 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
                 break;
             case Answer.Confirmed confirmed:
                 Resolved();
-                if (confirmed.Recorded is [var first, ..])
-                    Finish(intent, first.StreamId == streamId && EventMetadata.HasHash(first, intent.Command.Hash.Span)
+                AppendOutcome? found = confirmed.Recorded is not [var first, ..] ? null
+                    : first.StreamId == streamId && EventMetadata.HasHash(first, intent.Command.Hash.Span)
                         ? new AppendOutcome.AlreadyAppended(confirmed.Recorded, Exact: false)
-                        : new AppendOutcome.IdReused(confirmed.Recorded));
-                else if (IsOwn(confirmed.Last))
-                    Finish(intent, new AppendOutcome.Confirmed(confirmed.Head));
+                        : new AppendOutcome.IdReused(confirmed.Recorded);
+                if (IsOwn(confirmed.Last))
+                {
+                    // Committed, but perhaps its outcome is still on the way: the confirmed view must not be older than the answer.
+                    if (_sent.FirstOrDefault(sent => sent.After == confirmed.Last) is { } last)
+                        await EndOfAsync(last);
+                    if (epoch == _epoch && _open)
+                        Finish(intent, found ?? new AppendOutcome.Confirmed(confirmed.Head));
+                }
                 else
-                    CountConflict(intent, new(confirmed.Last.Version));
-                if (!IsOwn(confirmed.Last))
                 {
                     // Stale: another activation has written here. Nothing that was decided on this view may leave.
-                    _epoch.End(new AppendOutcome.Conflict(confirmed.Last.Version));
-                    _pending.Clear();
+                    EndEpoch(new AppendOutcome.Conflict(confirmed.Last.Version));
                     Close(mustLoad: true);
+                    if (found is null)
+                        CountConflict(intent, new(confirmed.Last.Version));
+                    else
+                        intent.Heard = found;
                     RecoverWhenAnswered();
                 }
 
@@ -435,7 +447,10 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         }
     }
 
-    private bool IsOwn(StreamState last) => last == _confirmed.State || _pending.Any(p => p.After == last);
+    private bool IsOwn(StreamState last) => last == _confirmed.State || _sent.Any(sent => sent.After == last);
+
+    private static ConfiguredTaskAwaitable EndOfAsync(Intent<TView, TEvent> intent) => ((Task)intent.Outcome).ConfigureAwait(
+        ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
     private void Close(bool mustLoad)
     {
@@ -445,7 +460,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
 
     private void RecoverWhenAnswered()
     {
-        if (!_open && !_recovering && _unanswered == 0)
+        if (!_open && !_recovering && _sent.Count == 0)
             _ = RecoverAsync();
     }
 
@@ -456,15 +471,17 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         _recovering = true;
         try
         {
-            while (!_open && _unanswered == 0)
+            while (!_open && _sent.Count == 0)
             {
                 await OpenAsync();
                 foreach (var intent in _intents.ToList())
                 {
-                    if (intent.Verdict is { } verdict)
-                        Finish(intent, verdict);
                     // What a handler of OnStateChanged has raised meanwhile is decided already.
-                    else if (_open && intent.Epoch != _epoch)
+                    if (intent.Epoch == _epoch)
+                        continue;
+                    if (intent.Heard is { } heard)
+                        Finish(intent, heard);
+                    else if (_open)
                         Dispatch(intent);
                 }
             }
@@ -473,12 +490,15 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         {
             Report();
             foreach (var intent in _intents.ToList())
-                Finish(intent, intent.Verdict ?? (AppendOutcome)AppendOutcome.Unavailable.Instance);
+                Finish(intent, intent.Heard ?? AppendOutcome.Unavailable.Instance);
         }
         catch (Exception e)
         {
             foreach (var intent in _intents.ToList())
-                Fail(intent, e);
+                if (intent.Heard is { } heard)
+                    Finish(intent, heard);
+                else
+                    Fail(intent, e);
             Deactivate(e);
         }
         finally
@@ -510,12 +530,11 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
             _tentative = null;
         }
 
-        _pending.Clear();
         foreach (var intent in _intents)
             intent.Events = intent.OnConflict == OnConflict.Insist ? intent.Events : null;
         _tentativeState = _confirmed.State;
         _epoch = new();
-        _open = true;
+        _lasts = _open = true;
         if (moved)
             Notify(tentative: true, confirmed: true);
     }
@@ -602,7 +621,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         }
         catch (Exception e)
         {
-            // A snapshot is never needed: the stream replays.
+            // A snapshot is never needed: the stream replays. Callers wait for what comes after this.
             services.CaughtException($"writing a snapshot of {streamId}", e);
         }
     }
