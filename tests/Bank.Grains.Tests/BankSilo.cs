@@ -13,7 +13,7 @@ using Xunit;
 namespace Bank.Grains.Tests;
 
 /// <summary>The product's silo in this process, on a database of its own; for the tests of one class, which may start more.</summary>
-public sealed class BankSilo(PrivatePostgres postgres) : IAsyncLifetime
+public class BankSilo(PrivatePostgres postgres) : IAsyncLifetime
 {
     public TestDatabase Database { get; private set; } = null!;
 
@@ -24,6 +24,9 @@ public sealed class BankSilo(PrivatePostgres postgres) : IAsyncLifetime
     public RunningSilo First { get; private set; } = null!;
 
     public IGrainFactory Grains => First.Grains;
+
+    /// <summary>Of every silo here.</summary>
+    protected virtual IEnumerable<KeyValuePair<string, string?>> Settings => [];
 
     public async ValueTask InitializeAsync()
     {
@@ -40,7 +43,7 @@ public sealed class BankSilo(PrivatePostgres postgres) : IAsyncLifetime
         string cluster = "bank",
         IEnumerable<KeyValuePair<string, string?>>? settings = null,
         Action<IServiceCollection>? decorate = null) =>
-        RunningSilo.StartAsync(Database.App, cluster, settings ?? [], decorate ?? (_ => { }));
+        RunningSilo.StartAsync(Database.App, cluster, [.. Settings, .. settings ?? []], decorate ?? (_ => { }));
 
     public async Task<T> ScalarAsync<T>(string sql)
     {
@@ -50,6 +53,7 @@ public sealed class BankSilo(PrivatePostgres postgres) : IAsyncLifetime
 
     public async ValueTask DisposeAsync()
     {
+        GC.SuppressFinalize(this);
         await First.DisposeAsync();
         await App.DisposeAsync();
     }
