@@ -21,7 +21,7 @@ internal sealed class Scale : Scenario
     public override async Task MeasureAsync(Comparison comparison, UnshakenPostgres postgres, CancellationToken cancellation)
     {
         await using var writers = await ManyWriters.PrepareAsync(postgres, comparison.Pace);
-        int[] delays = [0, 1, 5];
+        int[] delays = comparison.Pace.IsQuick ? [0] : [0, 1, 5];
         foreach (var delay in delays)
         {
             await writers.DelayCommitsAsync(TimeSpan.FromMilliseconds(delay));
