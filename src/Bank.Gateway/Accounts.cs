@@ -1,8 +1,8 @@
 using Bank.Contracts;
 using Bank.Domain;
 using Bank.Gateway.Problems;
-using Bank.Gateway.Queries;
 using Bank.Gateway.Requests;
+using Bank.ReadModel.Accounts;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -30,7 +30,19 @@ internal sealed record AccountBody(
     long Version,
     DateTimeOffset OpenedAt,
     DateTimeOffset UpdatedAt,
-    long AsOfPosition);
+    long AsOfPosition)
+{
+    public static AccountBody Of(AccountRow row, long asOf) => new(
+        row.Id.Value,
+        row.OwnerName,
+        row.Balance.ToString(),
+        row.Currency.Code,
+        row.Status,
+        row.Version,
+        row.OpenedAt,
+        row.UpdatedAt,
+        asOf);
+}
 
 /// <summary>Accounts: opening, deposit, withdrawal, closing, and what they are.</summary>
 internal static class Accounts
@@ -53,7 +65,8 @@ internal static class Accounts
     public static AccountId InPath(string id) =>
         AccountId.TryParse(id, out var account) ? account : throw new RequestRefusedException(new(ProblemCode.AccountNotFound));
 
-    private static async Task<IResult> Open(HttpContext http, IGrainFactory grains, Patience patience, TimeProvider time)
+    private static async Task<IResult> Open(
+        HttpContext http, IGrainFactory grains, Patience patience, Acknowledged acknowledged, TimeProvider time)
     {
         new QueryParameters(http).ThrowIfWrong();
         var headers = CommandHeaders.Read(http, time);
@@ -68,7 +81,7 @@ internal static class Accounts
         var context = headers.For(DerivedId.Opening(account));
         var reply = await patience.For(
             () => grains.GetGrain<IBankAccountGrain>(account.Value).Open(owner, currency, deposit, context));
-        return Answer(http, reply, () =>
+        return Answer(http, account, reply, acknowledged, () =>
         {
             http.Response.Headers.Location = $"/api/v1/accounts/{account}";
             return TypedResults.Json(
@@ -78,18 +91,21 @@ internal static class Accounts
         });
     }
 
-    private static Task<IResult> Deposit(string id, HttpContext http, IGrainFactory grains, Patience patience, TimeProvider time) =>
-        Move(id, http, patience, time, (account, amount, description, context) =>
+    private static Task<IResult> Deposit(
+        string id, HttpContext http, IGrainFactory grains, Patience patience, Acknowledged acknowledged, TimeProvider time) =>
+        Move(id, http, patience, acknowledged, time, (account, amount, description, context) =>
             grains.GetGrain<IBankAccountGrain>(account.Value).Deposit(amount, description, context));
 
-    private static Task<IResult> Withdraw(string id, HttpContext http, IGrainFactory grains, Patience patience, TimeProvider time) =>
-        Move(id, http, patience, time, (account, amount, description, context) =>
+    private static Task<IResult> Withdraw(
+        string id, HttpContext http, IGrainFactory grains, Patience patience, Acknowledged acknowledged, TimeProvider time) =>
+        Move(id, http, patience, acknowledged, time, (account, amount, description, context) =>
             grains.GetGrain<IBankAccountGrain>(account.Value).Withdraw(amount, description, context));
 
     private static async Task<IResult> Move(
         string id,
         HttpContext http,
         Patience patience,
+        Acknowledged acknowledged,
         TimeProvider time,
         Func<AccountId, AmountText, string, CommandContext, Task<CommandReply>> command)
     {
@@ -103,11 +119,12 @@ internal static class Accounts
         errors.ThrowIfAny();
 
         var reply = await patience.For(() => command(account, amount, description, headers.For(DerivedId.Command(account, headers.Key))));
-        return Answer(http, reply, () => TypedResults.Json(
+        return Answer(http, account, reply, acknowledged, () => TypedResults.Json(
             new MovedBody(account.Value, reply.EventId, BalanceOf(reply), reply.Version, reply.Position), GatewayJson.Default.MovedBody));
     }
 
-    private static async Task<IResult> Close(string id, HttpContext http, IGrainFactory grains, Patience patience, TimeProvider time)
+    private static async Task<IResult> Close(
+        string id, HttpContext http, IGrainFactory grains, Patience patience, Acknowledged acknowledged, TimeProvider time)
     {
         var account = InPath(id);
         new QueryParameters(http).ThrowIfWrong();
@@ -119,61 +136,75 @@ internal static class Accounts
 
         var reply = await patience.For(
             () => grains.GetGrain<IBankAccountGrain>(account.Value).Close(reason, headers.For(DerivedId.Command(account, headers.Key))));
-        return Answer(http, reply, () => TypedResults.Json(
+        return Answer(http, account, reply, acknowledged, () => TypedResults.Json(
             new ClosedBody(account.Value, reply.EventId, BalanceOf(reply), reply.Version, reply.Position, Closed),
             GatewayJson.Default.ClosedBody));
     }
 
-    // The grain answers as of the journal's head, whatever consistency was asked for.
-    private static async Task<IResult> Get(string id, HttpContext http, IGrainFactory grains, Patience patience)
+    private static async Task<IResult> Get(
+        string id, HttpContext http, IGrainFactory grains, AccountQuery accounts, Patience patience, Acknowledged acknowledged)
     {
         var account = InPath(id);
         var query = new QueryParameters(http, "consistency", "min_position");
-        query.OneOf("consistency", "strong");
+        var isStrong = query.OneOf("consistency", "strong") is not null;
         var minPosition = query.MinPosition();
         query.ThrowIfWrong();
 
-        if (minPosition > 0)
-            await patience.ForPosition(minPosition, http.RequestAborted);
-        var reply = await patience.For(() => grains.GetGrain<IBankAccountGrain>(account.Value).Read());
-        if (reply.Status != ReplyStatus.Done)
-            return Replies.ToProblem(reply.Status, code: null);
-        if (reply.Account is not { } found)
-            return new Problem(ProblemCode.AccountNotFound);
-        http.Response.Headers.ETag = CommandHeaders.ETag(found.Version);
-        return TypedResults.Json(
-            new AccountBody(
+        AccountBody body;
+        if (isStrong)
+        {
+            if (minPosition > 0)
+                await patience.ForPosition(minPosition, http.RequestAborted);
+            var reply = await patience.For(() => grains.GetGrain<IBankAccountGrain>(account.Value).Read());
+            if (reply.Status != ReplyStatus.Done)
+                return Replies.ToProblem(reply.Status, code: null);
+            if (reply.Account is not { } known)
+                return new Problem(ProblemCode.AccountNotFound);
+            body = new(
                 account.Value,
-                found.OwnerName,
-                Replies.Money(found.BalanceMinorUnits, found.Currency),
-                found.Currency,
-                found.Closed ? Closed : Active,
-                found.Version,
-                found.OpenedAt,
-                found.UpdatedAt,
-                found.AsOf),
-            GatewayJson.Default.AccountBody);
+                known.OwnerName,
+                Replies.Money(known.BalanceMinorUnits, known.Currency),
+                known.Currency,
+                known.Closed ? Closed : Active,
+                known.Version,
+                known.OpenedAt,
+                known.UpdatedAt,
+                known.AsOf);
+        }
+        else
+        {
+            var atLeast = Math.Max(minPosition, acknowledged.Of(account.Value));
+            var found = await accounts.FindAsync(account, new(atLeast), http.RequestAborted);
+            if (found.Value is not { } row)
+                return new Problem(ProblemCode.AccountNotFound);
+            body = AccountBody.Of(row, found.AsOf.Value);
+        }
+
+        http.Response.Headers.ETag = CommandHeaders.ETag(body.Version);
+        return TypedResults.Json(body, GatewayJson.Default.AccountBody);
     }
 
-    private static async Task<IResult> List(HttpContext http, AccountList accounts, Patience patience)
+    private static async Task<IResult> List(HttpContext http, AccountQuery accounts, Acknowledged acknowledged)
     {
         var query = new QueryParameters(http, "owner", "status", "limit", "cursor", "min_position");
         var (owner, status, limit) = (query.OwnerName("owner"), query.OneOf("status", Active, Closed), query.Limit());
-        var minPosition = query.MinPosition();
+        var (cursor, minPosition) = (query.Cursor(), query.MinPosition());
         query.ThrowIfWrong();
-        var after = query.After(CursorKind.Accounts) ?? 0;
 
-        var head = await patience.ForPosition(minPosition, http.RequestAborted);
-        var page = await accounts.ReadAsync(owner, status, after, limit, head, http.RequestAborted);
-        return TypedResults.Json(page, GatewayJson.Default.ListBodyAccountBody);
+        var page = await accounts.ListAsync(
+            owner, status, limit, cursor, new(Math.Max(minPosition, acknowledged.Highest)), http.RequestAborted);
+        return TypedResults.Json(
+            ListBody.Of(page, row => AccountBody.Of(row, page.AsOf.Value)), GatewayJson.Default.ListBodyAccountBody);
     }
 
     private static string BalanceOf(CommandReply reply) => Replies.Money(reply.BalanceMinorUnits, reply.Currency!);
 
-    private static IResult Answer(HttpContext http, CommandReply reply, Func<IResult> done)
+    private static IResult Answer(
+        HttpContext http, AccountId account, CommandReply reply, Acknowledged acknowledged, Func<IResult> done)
     {
         if (reply.Status != ReplyStatus.Done)
             return Replies.ToProblem(reply.Status, reply.Code);
+        acknowledged.Add(reply.Position, account.Value);
         Replies.MarkReplay(http, reply.Replayed);
         return done();
     }

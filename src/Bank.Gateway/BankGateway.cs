@@ -1,6 +1,6 @@
 using System.Text;
+using Bank.Gateway.Live;
 using Bank.Gateway.Problems;
-using Bank.Gateway.Queries;
 using Bank.Gateway.Requests;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -9,8 +9,8 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Bank.Gateway;
 
 /// <summary>
-/// The REST API: commands go to grains, queries to the journal. It needs <c>IGrainFactory</c>, <c>IJournal</c>, an
-/// <c>NpgsqlDataSource</c> and a <c>TimeProvider</c>.
+/// The REST API: commands go to grains, queries to the journal and to the read models. It needs <c>IGrainFactory</c>,
+/// <c>IJournalReader</c>, a <c>JournalTailer</c>, the queries of <c>Bank.ReadModel</c> and a <c>TimeProvider</c>.
 /// </summary>
 public static class BankGateway
 {
@@ -19,8 +19,9 @@ public static class BankGateway
     {
         services.AddSingleton(options ?? new());
         services.AddSingleton<Patience>();
-        services.AddSingleton<AccountList>();
-        services.AddSingleton<TransferReads>();
+        services.AddSingleton<Acknowledged>();
+        services.AddSingleton<LiveMessages>();
+        services.AddSingleton<LiveFeeds>();
         services.Configure<KestrelServerOptions>(server =>
         {
             server.AddServerHeader = false;
@@ -37,11 +38,17 @@ public static class BankGateway
         app.UseStatusCodePages(context => Failures.DescribeAsync(context.HttpContext));
         app.UseMiddleware<Failures>();
         app.Use(OriginCheck.InvokeAsync);
+        app.UseWebSockets();
         app.UseRouting();
 
         var api = app.MapGroup("/api/v1");
         api.MapAccounts();
         api.MapEvents();
         api.MapTransfers();
+        api.MapTransactions();
+        api.MapTotals();
+        api.MapProjections();
+        LiveFeeds.MapLive(api);
+        app.MapLivePage();
     }
 }

@@ -12,6 +12,15 @@ public sealed class BankGatewayOptions
     /// <summary>After how long without an answer a grain is asked again, and then after twice as long; default 1 s.</summary>
     public TimeSpan AskAgainAfter { get; set; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>How often a live feed that has nothing to say says so; default 15 s.</summary>
+    public TimeSpan LiveBeat { get; set; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>How many events may wait for one client of a live feed; default 4,096. One that is slower is dropped.</summary>
+    public int LiveWaiting { get; set; } = 4_096;
+
+    /// <summary>How long a live feed that ends tries to say why; default 2 s.</summary>
+    public TimeSpan LiveFarewell { get; set; } = TimeSpan.FromSeconds(2);
+
     /// <summary>How long a query waits for the position that it was asked to know of; default 2 s.</summary>
     public TimeSpan PositionWithin { get; set; } = TimeSpan.FromSeconds(2);
 }

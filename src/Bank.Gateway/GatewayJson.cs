@@ -1,7 +1,9 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Bank.Gateway.Live;
 using Bank.Gateway.Problems;
+using Bank.ReadModel;
 
 namespace Bank.Gateway;
 
@@ -28,6 +30,13 @@ namespace Bank.Gateway;
 [JsonSerializable(typeof(TransferAnswerBody))]
 [JsonSerializable(typeof(TransferBody))]
 [JsonSerializable(typeof(ListBody<TransferBody>))]
+[JsonSerializable(typeof(ListBody<TransactionBody>))]
+[JsonSerializable(typeof(DaysBody))]
+[JsonSerializable(typeof(ProjectionsBody))]
+[JsonSerializable(typeof(ActRequest))]
+[JsonSerializable(typeof(SkipRequest))]
+[JsonSerializable(typeof(ActBody))]
+[JsonSerializable(typeof(LiveBody))]
 [JsonSerializable(typeof(HealthBody))]
 [JsonSerializable(typeof(ProblemDocument))]
 internal sealed partial class GatewayJson : JsonSerializerContext;
@@ -36,6 +45,13 @@ internal sealed partial class GatewayJson : JsonSerializerContext;
 /// <param name="NextCursor">Where the next page begins; null on the last one.</param>
 /// <param name="AsOfPosition">Whatever is recorded up to here is in the page.</param>
 internal sealed record ListBody<T>(IReadOnlyList<T> Items, string? NextCursor, long AsOfPosition);
+
+internal static class ListBody
+{
+    /// <summary>A page of a read model, as it goes out.</summary>
+    public static ListBody<TBody> Of<TRow, TBody>(Page<TRow> page, Func<TRow, TBody> body) =>
+        new([.. page.Items.Select(body)], page.NextCursor, page.AsOf.Value);
+}
 
 /// <summary>An error, see <see cref="Problem"/>.</summary>
 internal sealed record ProblemDocument(

@@ -1,8 +1,8 @@
 using Bank.Contracts;
 using Bank.Domain;
 using Bank.Gateway.Problems;
-using Bank.Gateway.Queries;
 using Bank.Gateway.Requests;
+using Bank.ReadModel.Transfers;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -28,7 +28,21 @@ internal sealed record TransferBody(
     string Phase,
     string? Reason,
     IReadOnlyList<StepBody> Steps,
-    long AsOfPosition);
+    long AsOfPosition)
+{
+    public static TransferBody Of(TransferRow row, long asOf) => new(
+        row.Id.Value,
+        row.From.Value,
+        row.To.Value,
+        row.Amount.ToString(),
+        row.Currency.Code,
+        row.Description,
+        row.Status,
+        row.Phase,
+        row.Reason,
+        [.. row.Steps.Select(step => new StepBody(step.Step, step.EventId, step.Position.Value, step.RecordedAt))],
+        asOf);
+}
 
 /// <summary>Transfers between accounts.</summary>
 internal static class Transfers
@@ -42,7 +56,8 @@ internal static class Transfers
         api.MapGet("/transfers/{id}", Get);
     }
 
-    private static async Task<IResult> Request(string id, HttpContext http, IGrainFactory grains, Patience patience, TimeProvider time)
+    private static async Task<IResult> Request(
+        string id, HttpContext http, IGrainFactory grains, Patience patience, Acknowledged acknowledged, TimeProvider time)
     {
         var from = Accounts.InPath(id);
         new QueryParameters(http).ThrowIfWrong();
@@ -72,6 +87,7 @@ internal static class Transfers
 
         if (reply.Status != ReplyStatus.Done)
             return Replies.ToProblem(reply.Status, reply.Code);
+        acknowledged.Add(reply.Position, transfer.Value, from.Value, to.Value);
         Replies.MarkReplay(http, reply.Replayed);
         var status = reply.Transfer!;
         if (reply.Code is { } reason)
@@ -89,7 +105,7 @@ internal static class Transfers
             statusCode: isRunning ? StatusCodes.Status202Accepted : StatusCodes.Status200OK);
     }
 
-    private static async Task<IResult> Get(string id, HttpContext http, TransferReads transfers, Patience patience)
+    private static async Task<IResult> Get(string id, HttpContext http, TransferQuery transfers, Acknowledged acknowledged)
     {
         var query = new QueryParameters(http, "min_position");
         var minPosition = query.MinPosition();
@@ -97,22 +113,23 @@ internal static class Transfers
         if (!TransferId.TryParse(id, out var transfer))
             return new Problem(ProblemCode.TransferNotFound);
 
-        var head = await patience.ForPosition(minPosition, http.RequestAborted);
-        return await transfers.FindAsync(transfer, head, http.RequestAborted) is { } found
-            ? TypedResults.Json(found, GatewayJson.Default.TransferBody)
+        var found = await transfers.FindAsync(
+            transfer, new(Math.Max(minPosition, acknowledged.Of(transfer.Value))), http.RequestAborted);
+        return found.Value is { } row
+            ? TypedResults.Json(TransferBody.Of(row, found.AsOf.Value), GatewayJson.Default.TransferBody)
             : new Problem(ProblemCode.TransferNotFound);
     }
 
-    private static async Task<IResult> List(HttpContext http, TransferReads transfers, Patience patience)
+    private static async Task<IResult> List(HttpContext http, TransferQuery transfers, Acknowledged acknowledged)
     {
         var query = new QueryParameters(http, "account", "status", "limit", "cursor", "min_position");
         var (account, status, limit) = (query.Account("account"), query.OneOf("status", Statuses), query.Limit());
-        var minPosition = query.MinPosition();
+        var (cursor, minPosition) = (query.Cursor(), query.MinPosition());
         query.ThrowIfWrong();
-        var before = query.After(CursorKind.Transfers) ?? long.MaxValue;
 
-        var head = await patience.ForPosition(minPosition, http.RequestAborted);
-        var page = await transfers.ReadAsync(account, status, before, limit, head, http.RequestAborted);
-        return TypedResults.Json(page, GatewayJson.Default.ListBodyTransferBody);
+        var page = await transfers.ListAsync(
+            account, status, limit, cursor, new(Math.Max(minPosition, acknowledged.Highest)), http.RequestAborted);
+        return TypedResults.Json(
+            ListBody.Of(page, row => TransferBody.Of(row, page.AsOf.Value)), GatewayJson.Default.ListBodyTransferBody);
     }
 }

@@ -1,3 +1,4 @@
+using Bank.ReadModel;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -49,6 +50,8 @@ internal sealed class Failures(RequestDelegate next, ILogger<Failures> log)
         BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } => new(ProblemCode.BodyTooLarge),
         // A body that comes too slowly, ends too early, or whose chunks are none.
         BadHttpRequestException bad => Problem.Malformed("body", bad.Message),
+        ReadModelBehindException => new(ProblemCode.ReadModelBehind),
+        InvalidCursorException => new(ProblemCode.InvalidCursor),
         JournalUnavailableException or NpgsqlException => new(ProblemCode.JournalUnavailable),
         _ when HttpMethods.IsGet(request.Method) => new(ProblemCode.JournalUnavailable),
         _ => new(ProblemCode.OutcomeUnknown),

@@ -14,9 +14,12 @@ internal sealed record ProblemCode(string Code, int Status, string Detail)
     public const string AccountNotFound = "account_not_found";
     public const string TransferNotFound = "transfer_not_found";
     public const string EventNotFound = "event_not_found";
+    public const string ProjectionNotFound = "projection_not_found";
     public const string RouteNotFound = "route_not_found";
     public const string MethodNotAllowed = "method_not_allowed";
     public const string VersionConflict = "version_conflict";
+    public const string PositionBeyondHead = "position_beyond_head";
+    public const string PartitionNotParked = "partition_not_parked";
     public const string PreconditionFailed = "precondition_failed";
     public const string BodyTooLarge = "body_too_large";
     public const string UnsupportedMediaType = "unsupported_media_type";
@@ -35,9 +38,12 @@ internal sealed record ProblemCode(string Code, int Status, string Detail)
         new(AccountNotFound, 404, "There is no such account."),
         new(TransferNotFound, 404, "There is no such transfer."),
         new(EventNotFound, 404, "There is no such event."),
+        new(ProjectionNotFound, 404, "There is no such projection, or no such partition of it."),
         new(RouteNotFound, 404, "There is nothing at this path."),
         new(MethodNotAllowed, 405, "This resource does not know the method; Allow names those that it knows."),
         new(VersionConflict, 409, "Others kept changing the account while this was decided. Nothing was recorded; try again."),
+        new(PositionBeyondHead, 409, "The journal does not reach that position: it was restored, or the position is another journal's."),
+        new(PartitionNotParked, 409, "The partition is not parked, or at another position."),
         new(PreconditionFailed, 412, "The account is not at the version that If-Match names."),
         new(BodyTooLarge, 413, "A body has at most 16 KiB."),
         new(UnsupportedMediaType, 415, "A body is JSON in UTF-8, application/json, and not compressed."),

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Bank.Domain;
 using Bank.Gateway.Problems;
-using Bank.Gateway.Queries;
 using Microsoft.AspNetCore.Http;
 
 namespace Bank.Gateway.Requests;
@@ -11,6 +10,8 @@ internal sealed class QueryParameters
 {
     private const int MaxLimit = 1_000;
     private const int DefaultLimit = 100;
+
+    private static readonly string[] TimeForms = ["yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFK"];
 
     private readonly IQueryCollection _query;
     private readonly RequestErrors _errors = new();
@@ -50,13 +51,36 @@ internal sealed class QueryParameters
         return text;
     }
 
-    /// <exception cref="RequestRefusedException">It is no cursor of that list.</exception>
-    public long? After(CursorKind kind) => Text("cursor") switch
+    /// <summary>Where the page before ended; whether the list gave it is for the list to say.</summary>
+    public string? Cursor() => Text("cursor");
+
+    /// <summary>A time of RFC 3339, with its offset.</summary>
+    public DateTimeOffset? Time(string name)
     {
-        null => null,
-        var text when Cursor.TryParse(kind, text, out var position) => position,
-        _ => throw new RequestRefusedException(new(ProblemCode.InvalidCursor)),
-    };
+        if (Text(name) is not { } text)
+            return null;
+        // "+" is a space where a client has not escaped it.
+        if (DateTimeOffset.TryParseExact(
+            text.Replace(' ', '+'), TimeForms, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time))
+            return time;
+        _errors.Add(name, "must be a time such as 2026-03-15T09:30:00Z");
+        return null;
+    }
+
+    public DateOnly? Day(string name)
+    {
+        if (Text(name) is not { } text)
+            return null;
+        if (DateOnly.TryParseExact(text, "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out var day))
+            return day;
+        _errors.Add(name, "must be a day such as 2026-03-15");
+        return null;
+    }
+
+    public Currency? Currency(string name) =>
+        Text(name) is { } text && _errors.Currency(name, text) is { } code && Domain.Currency.TryParse(code, out var currency)
+            ? currency
+            : null;
 
     private long Whole(string name, long min, long max, long otherwise)
     {
