@@ -3,6 +3,7 @@ using Bank.Gateway;
 using Bank.Grains;
 using Bank.Grains.Transfers;
 using Bank.Host.Health;
+using Bank.ReadModel;
 using Npgsql;
 using Orleans.Configuration;
 using Orleans.Dashboard;
@@ -15,7 +16,8 @@ namespace Bank.Host;
 /// Settings come from the configuration. Section <c>Orleans</c>: <c>ClusterId</c>, <c>ServiceId</c>, <c>Endpoints</c>, <c>Messaging</c>,
 /// and for the detection of dead silos <c>Membership</c>, with the names of Orleans' <see cref="ClusterMembershipOptions"/>. Section
 /// <c>Journal</c>: <see cref="PostgresJournalOptions"/>. Section <c>Bank</c>: <see cref="BankOptions"/>. Section <c>Gateway</c>:
-/// <see cref="BankGatewayOptions"/>.
+/// <see cref="BankGatewayOptions"/>. Sections <c>Streams</c> and <c>Projections</c>: <see cref="JournalStreamOptions"/> and
+/// <see cref="ProjectionOptions"/>.
 /// </remarks>
 public static class Composition
 {
@@ -51,6 +53,12 @@ public static class Composition
                 builder.Configuration.GetSection("Journal").Bind(options);
                 options.ConnectionString = connectionString;
                 options.AddBank(bank);
+            });
+            silo.AddPostgresJournalStreams(options => builder.Configuration.GetSection("Streams").Bind(options));
+            silo.AddPostgresProjections(options =>
+            {
+                builder.Configuration.GetSection("Projections").Bind(options);
+                options.AddBank();
             });
             silo.AddActivityPropagation();
             silo.AddDashboard(Show);
@@ -134,6 +142,8 @@ public static class Composition
         builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
         builder.Services.AddSingleton<BankMetrics>();
         builder.Services.AddSingleton<TransferWatch>();
+        var partitions = builder.Configuration.GetValue("Streams:Partitions", new JournalStreamOptions().Partitions);
+        builder.Services.AddBankQueries(connectionString, partitions);
         return bank;
     }
 

@@ -26,7 +26,7 @@ public sealed class ReadModelBehindException(string projection)
 /// <summary>What all queries have in common: connections, and the wait before a read.</summary>
 /// <param name="database">See <see cref="Connect"/>.</param>
 /// <param name="waits">How far the projections are.</param>
-public sealed class ReadModels(NpgsqlDataSource database, ProjectionWaits waits)
+public sealed class ReadModels(NpgsqlDataSource database, ProjectionWaits waits) : IAsyncDisposable
 {
     /// <summary>How long a query waits at most for what its reader must see.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
@@ -47,7 +47,9 @@ public sealed class ReadModels(NpgsqlDataSource database, ProjectionWaits waits)
         return NpgsqlDataSource.Create(settings.ConnectionString);
     }
 
-    /// <summary>The partition of a stream, and its number as a parameter.</summary>
+    /// <summary>Closes the connections.</summary>
+    public ValueTask DisposeAsync() => database.DisposeAsync();
+
     internal Partition PartitionOf(string streamId) => waits.PartitionOf(streamId);
 
     /// <summary>Waits until the tables hold a position; answers up to where they do.</summary>

@@ -18,15 +18,16 @@ public abstract class ProjectionGrain(string projection, ProjectionRuntime runti
     private ProjectionPartition? _partition;
 
     /// <summary>The grain of a partition.</summary>
-    public static IProjectionGrain Of(IGrainFactory grains, string projection, int partition) =>
-        grains.GetGrain<IProjectionGrain>(GrainId.Create($"projection-{projection}", $"{partition}"));
+    public static IProjectionGrain Of(IGrainFactory grains, string projection, Partition partition) =>
+        grains.GetGrain<IProjectionGrain>(GrainId.Create($"projection-{projection}", JournalStreams.Of(partition).GetKeyAsString()));
 
     /// <inheritdoc/>
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        var grains = GrainFactory;
-        _partition = runtime.Open(
-            projection, int.Parse(this.GetPrimaryKeyString(), System.Globalization.CultureInfo.InvariantCulture), () => WakeAsync(grains));
+        // Its worker runs outside of the grain, where the factory may be used as well.
+        var (grains, count) = (GrainFactory, runtime.Options.Partitions);
+        var partition = JournalStreams.PartitionOf(StreamId.Create(JournalStreams.Projections, this.GetPrimaryKeyString()), count);
+        _partition = runtime.Open(projection, partition.Number, () => WakeAsync(grains, projection, count));
         return Task.CompletedTask;
     }
 
@@ -65,6 +66,7 @@ public abstract class ProjectionGrain(string projection, ProjectionRuntime runti
         return Task.CompletedTask;
     }
 
-    private Task WakeAsync(IGrainFactory grains) =>
-        Task.WhenAll(Enumerable.Range(0, runtime.Options.Partitions).Select(n => Of(grains, projection, n).RefreshAsync()));
+    /// <summary>Has all partitions of a projection look at the database again.</summary>
+    internal static Task WakeAsync(IGrainFactory grains, string projection, int partitions) =>
+        Task.WhenAll(Enumerable.Range(0, partitions).Select(n => Of(grains, projection, new(n, partitions)).RefreshAsync()));
 }

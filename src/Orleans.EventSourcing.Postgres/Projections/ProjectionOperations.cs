@@ -6,7 +6,8 @@ namespace Orleans.EventSourcing.Postgres;
 /// <summary>Who acts on a projection, and why.</summary>
 /// <param name="By">The operator.</param>
 /// <param name="Reason">As given; may be missing.</param>
-public sealed record OperatorAct(string By, string? Reason = null);
+[GenerateSerializer, Immutable, Alias("journal.OperatorAct")]
+public sealed record OperatorAct([property: Id(0)] string By, [property: Id(1)] string? Reason = null);
 
 /// <summary>
 /// What an operator does to projections. Every act is an event of the stream <c>projection-{name}</c> before it has an effect.
