@@ -66,7 +66,8 @@ public sealed class RandomTests(PrivatePostgres postgres) : IDisposable
                 banks[kill].Kill();
                 await banks[kill].EndAsync();
                 await banks[kill].DisposeAsync();
-                banks[kill] = await Start(environments[kill]).OpenAsync();
+                banks[kill] = Start(environments[kill]);
+                await banks[kill].OpenAsync();
             }
 
             ending = true;

@@ -56,6 +56,28 @@ public sealed class OpenBankTests(OpenBank open) : IClassFixture<OpenBank>
     }
 
     [Fact]
+    public async Task Status_tells_of_transfers_that_are_overdue()
+    {
+        // No such transfer is recorded, so nobody can take it further.
+        Assert.Equal(0, (await open.RunAsync(
+            "psql",
+            "--owner",
+            "-c",
+            "insert into work.open_transfers values (gen_random_uuid(), 'sending', 1, now() - interval '1 hour')")).ExitCode);
+        try
+        {
+            var (code, output) = await open.RunAsync("status");
+            Assert.Equal(0, code);
+            Assert.Contains(" is degraded ", output, StringComparison.Ordinal);
+            Assert.Contains("transfers degraded: 1 of 1 open transfers", output, StringComparison.Ordinal);
+        }
+        finally
+        {
+            await open.RunAsync("psql", "--owner", "-c", "delete from work.open_transfers");
+        }
+    }
+
+    [Fact]
     public async Task Psql_asks_the_bank_s_database_as_bank_app_or_as_its_owner_and_leaves_the_server_running()
     {
         var server = open.Postgres;
