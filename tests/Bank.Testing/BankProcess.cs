@@ -72,15 +72,16 @@ public sealed class BankProcess : IAsyncDisposable
 
     /// <summary>Waits until it has printed a line with this in it.</summary>
     /// <returns>The first such line.</returns>
+    /// <exception cref="InvalidOperationException">It has ended without.</exception>
     public async Task<string> SaysAsync(string text)
     {
         await Eventually.UntilAsync(
             $"the process says \"{text}\"",
-            () => process.HasExited
-                ? throw new InvalidOperationException($"It ended with {process.ExitCode}:\n{Output}")
-                : Task.FromResult((lines.Any(line => line.Contains(text, StringComparison.Ordinal)), (object?)Output)),
+            () => Task.FromResult((process.HasExited || Line() is not null, (object?)Output)),
             OpeningTakes);
-        return lines.First(line => line.Contains(text, StringComparison.Ordinal));
+        return Line() ?? throw new InvalidOperationException($"It ended with {await EndAsync()}:\n{Output}");
+
+        string? Line() => lines.FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal));
     }
 
     /// <summary>Asks it to end, as <c>kill</c> and every supervisor do.</summary>
