@@ -93,6 +93,7 @@ public static class Composition
             builder.Configuration.GetSection("Journal").Bind(options);
             options.ConnectionString = connectionString;
         });
+        builder.Services.AddPostgresJournalTailer(options => builder.Configuration.GetSection("Streams").Bind(options));
         return builder;
     }
 
