@@ -15,7 +15,7 @@ internal sealed record ProjectionsBody(IReadOnlyList<ProjectionStatus> Items);
 
 internal sealed record ActBody(string Name, string Act);
 
-/// <summary>How the read models stand, and what an operator does to them. Each act is an event of the stream <c>projection-{name}</c>.</summary>
+/// <summary>How the read models stand, and what operators do to them: each act is an event of <c>projection-{name}</c>.</summary>
 internal static class Projections
 {
     // Who acts, until callers sign in: whoever reaches this gateway.

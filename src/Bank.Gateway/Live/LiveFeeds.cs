@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Net.WebSockets;
 using System.Text;
@@ -27,19 +28,19 @@ internal sealed class LiveFeeds(
 {
     private const string LastEventId = "Last-Event-ID";
 
+    private readonly IJournalReader _journal = journal;
+
     public static void MapLive(IEndpointRouteBuilder api)
     {
         api.MapGet("/events/live", (HttpContext http, LiveFeeds feeds) => feeds.ServeAsync(http, null));
         api.MapGet("/accounts/{id}/live", async (string id, HttpContext http, LiveFeeds feeds) =>
         {
             var account = Accounts.InPath(id);
-            return await feeds.journal.ReadStreamAsync(account.StreamId, 1, 1, http.RequestAborted) is []
+            return await feeds._journal.ReadStreamAsync(account.StreamId, 1, 1, http.RequestAborted) is []
                 ? new Problem(ProblemCode.AccountNotFound)
                 : await feeds.ServeAsync(http, account);
         });
     }
-
-    private readonly IJournalReader journal = journal;
 
     private async Task<IResult> ServeAsync(HttpContext http, AccountId? account)
     {
@@ -76,7 +77,7 @@ internal sealed class LiveFeeds(
             return ids is [{ } id] && long.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out var last)
                 ? new(last)
                 : throw new RequestRefusedException(Problem.Malformed(LastEventId, "must be the position of the event that came last"));
-        return http.Request.Query.ContainsKey("from_position") ? new(from - 1) : await journal.ReadHeadAsync(http.RequestAborted);
+        return http.Request.Query.ContainsKey("from_position") ? new(from - 1) : await _journal.ReadHeadAsync(http.RequestAborted);
     }
 
     private async Task AsServerSentEventsAsync(HttpContext http, JournalSubscription subscription, CancellationToken end)
@@ -107,8 +108,7 @@ internal sealed class LiveFeeds(
         {
             // Whoever does not read does not hear why either: the flush is bounded, and then the connection is cut.
             Write($"event: end\ndata: {ReasonOf(subscription)}\n\n");
-            await body.FlushAsync(CancellationToken.None).AsTask().WaitAsync(options.LiveFarewell, time)
-                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await TryAsync(body.FlushAsync(CancellationToken.None).AsTask());
             http.Abort();
         }
         catch (OperationCanceledException)
@@ -133,13 +133,17 @@ internal sealed class LiveFeeds(
         {
             // Ended by the client, by us, or by the network; a send that was cut off leaves a socket that can say nothing more.
             if (socket.State is WebSocketState.Open or WebSocketState.CloseReceived)
-                await socket.CloseOutputAsync(WebSocketCloseStatus.EndpointUnavailable, ReasonOf(subscription), CancellationToken.None)
-                    .WaitAsync(options.LiveFarewell, time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await TryAsync(socket.CloseOutputAsync(
+                    WebSocketCloseStatus.EndpointUnavailable, ReasonOf(subscription), CancellationToken.None));
         }
 
-        await listening.WaitAsync(options.LiveFarewell, time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await TryAsync(listening);
         http.Abort();
     }
+
+    // A farewell is a courtesy: it may take so long, and may fail.
+    private async Task TryAsync(Task farewell) => await farewell
+        .WaitAsync(options.LiveFarewell, time, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     // A client says nothing but goodbye.
     private static async Task HearCloseAsync(WebSocket socket, CancellationTokenSource end)

@@ -48,7 +48,8 @@ public static class PostgresProjectionsHosting
             var grains = s.GetRequiredService<IGrainFactory>();
             return new ProjectionWaits(
                 partitions,
-                (projection, n, position, within) => ProjectionGrain.Of(grains, projection, new(n, partitions)).ReachedAsync(position, within));
+                (projection, n, position, within) =>
+                    ProjectionGrain.Of(grains, projection, new(n, partitions)).ReachedAsync(position, within));
         });
 
     // Tables are there before the first delivery.
