@@ -131,6 +131,8 @@ public static class BankCommands
         check.Options.Add(json);
         check.SetAction((parsed, _) => Guarded(stop => Check.RunAsync(Settings, parsed.GetValue(json), Aside, stop)));
 
+        var projections = ProjectionsOf(Named, json);
+
         // The launcher runs the tests and the benchmarks: what it builds for them is not the program that runs now.
         var test = Named("test", "Runs all tests", "");
         test.SetAction((_, _) => Guarded(_ => throw new CommandException(ExitCode.Failed, "./bank test and dotnet test run the tests.")));
@@ -140,7 +142,7 @@ public static class BankCommands
 
         var root = new Command("./bank", "A bank that remembers everything: accounts are grains, every change is an event in PostgreSQL")
         {
-            up, cluster, migrate, status, close, reset, doctor, psql, check, test, bench,
+            up, cluster, migrate, status, close, reset, doctor, psql, check, projections, test, bench,
             new HelpOption { Action = new HelpWithMore(more) }, new VersionOption(),
         };
         root.SetAction((_, _) => Guarded(stop => Up.RunAsync(Settings, new(null, TimeSpan.Zero), Progress, stop)));
@@ -157,6 +159,24 @@ public static class BankCommands
                     : $"  ./bank {name} {example}".TrimEnd())) + "\n";
             return command;
         }
+    }
+
+    private static Command ProjectionsOf(Func<string, string, string[], Command> named, Option<bool> json)
+    {
+        var projections = named("projections", "Tells how the read models stand", ["", "--json", "rebuild transactions"]);
+        projections.Options.Add(json);
+        projections.SetAction((parsed, _) => Guarded(stop => Projections.ListAsync(Settings, parsed.GetValue(json), Aside, stop)));
+
+        var names = new Argument<string[]>("NAME") { Description = "Which ones", Arity = ArgumentArity.OneOrMore };
+        var reason = new Option<string?>("--reason") { Description = "Why, for the record" };
+        var rebuild = new Command("rebuild", "Fills new tables beside those that serve, and lets them take their place")
+        {
+            names, reason,
+        };
+        rebuild.SetAction((parsed, _) => Guarded(stop =>
+            Projections.RebuildAsync(Settings, parsed.GetValue(names)!, parsed.GetValue(reason), Progress, stop)));
+        projections.Subcommands.Add(rebuild);
+        return projections;
     }
 
     private static HostSettings Settings => HostSettings.FromEnvironment();
