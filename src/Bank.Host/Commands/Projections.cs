@@ -62,7 +62,8 @@ internal static class Projections
             if (answer.StatusCode == HttpStatusCode.Accepted)
                 return;
             var problem = JsonNode.Parse(await answer.Content.ReadAsStringAsync(stop));
-            throw new CommandException(ExitCode.Failed, $"The bank does not rebuild {name}: {problem?["code"]} {problem?["detail"]}".TrimEnd());
+            throw new CommandException(
+                ExitCode.Failed, $"The bank does not rebuild {name}: {problem?["code"]} {problem?["detail"]}".TrimEnd());
         }
         catch (Exception e) when (e is HttpRequestException or JsonException or TaskCanceledException && !stop.IsCancellationRequested)
         {
@@ -84,7 +85,8 @@ internal static class Projections
                 if (!left.Contains(status.Name))
                     continue;
                 if (status.State is "parked" or "paused")
-                    throw new CommandException(ExitCode.Failed, $"{status.Name} is {status.State}; its rebuild waits until that has ended.");
+                    throw new CommandException(
+                        ExitCode.Failed, $"{status.Name} is {status.State}; its rebuild waits until that has ended.");
                 var done = status.Generation > before[status.Name];
                 var part = done ? 1 : status.Progress ?? 0;
                 var events = part * (status.LagEvents + status.Partitions.Min(p => p.Position));
