@@ -104,7 +104,8 @@ internal sealed class LiveFeeds(
                 await body.FlushAsync(end);
             }
         }
-        catch (OperationCanceledException) when (!http.RequestAborted.IsCancellationRequested)
+        catch (Exception e) when (e is OperationCanceledException or SubscriptionEndedException
+            && !http.RequestAborted.IsCancellationRequested)
         {
             // Whoever does not read does not hear why either: the flush is bounded, and then the connection is cut.
             Write($"event: end\ndata: {ReasonOf(subscription)}\n\n");
@@ -167,29 +168,29 @@ internal sealed class LiveFeeds(
     private async IAsyncEnumerable<IReadOnlyList<RecordedEvent>> WithBeatsAsync(
         JournalSubscription subscription, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken end)
     {
-        await using var events = subscription.ReadAsync(end).GetAsyncEnumerator(end);
-        while (true)
+        var events = subscription.ReadAsync(end).GetAsyncEnumerator(end);
+        var next = events.MoveNextAsync().AsTask();
+        try
         {
-            var next = events.MoveNextAsync().AsTask();
-            while (await Task.WhenAny(next, Task.Delay(options.LiveBeat, time, end)) != next)
+            while (true)
             {
-                end.ThrowIfCancellationRequested();
-                yield return [];
-            }
+                while (await Task.WhenAny(next, Task.Delay(options.LiveBeat, time, end)) != next)
+                {
+                    end.ThrowIfCancellationRequested();
+                    yield return [];
+                }
 
-            bool more;
-            try
-            {
-                more = await next;
+                if (!await next)
+                    yield break;
+                yield return events.Current;
+                next = events.MoveNextAsync().AsTask();
             }
-            catch (SubscriptionEndedException)
-            {
-                throw new OperationCanceledException(subscription.Ended);
-            }
-
-            if (!more)
-                yield break;
-            yield return events.Current;
+        }
+        finally
+        {
+            // It cannot be disposed of while it waits; that the reader leaves has a cause, which ends the wait, too.
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await events.DisposeAsync();
         }
     }
 
