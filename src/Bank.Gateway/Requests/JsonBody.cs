@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
-using System.Text.Unicode;
 using Bank.Gateway.Problems;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;
@@ -47,8 +46,6 @@ internal static class JsonBody
     private static T Parse<T>(ReadOnlySpan<byte> body, JsonTypeInfo<T> type)
         where T : class
     {
-        if (!Utf8.IsValid(body))
-            throw Refused(Body, "is not UTF-8");
         try
         {
             return JsonSerializer.Deserialize(body.IsEmpty ? "{}"u8 : body, type) ?? throw Refused(Body, "must be a JSON object");
@@ -59,7 +56,7 @@ internal static class JsonBody
         }
         catch (JsonException)
         {
-            throw Refused(Body, "must be one JSON object, each of its fields a known one, there once, and a string");
+            throw Refused(Body, "must be one JSON object in UTF-8, each of its fields a known one, there once, and a string");
         }
     }
 
