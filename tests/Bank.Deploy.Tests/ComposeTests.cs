@@ -42,7 +42,7 @@ public sealed class ComposeTests(Compose compose) : IClassFixture<Compose>
     [Fact]
     public void Every_published_port_is_bound_to_the_host_s_loopback_and_to_one_service()
     {
-        var ports = compose.Services.SelectMany(service => service.Value.Texts("ports")).ToList();
+        var ports = compose.Services.SelectMany(service => PortsOf(service.Value)).ToList();
         Assert.Equal(5, ports.Count);
         Assert.All(ports, port => Assert.StartsWith("127.0.0.1:", port, StringComparison.Ordinal));
         Assert.Distinct(ports.Select(port => port.Split(':')[1]));
@@ -50,7 +50,7 @@ public sealed class ComposeTests(Compose compose) : IClassFixture<Compose>
 
     [Fact]
     public void The_ports_of_Orleans_are_never_published() => Assert.All(
-        compose.Services.SelectMany(service => service.Value.Texts("ports")),
+        compose.Services.SelectMany(service => PortsOf(service.Value)),
         port => Assert.DoesNotMatch("(11111|30000)", port));
 
     [Fact]
@@ -99,7 +99,7 @@ public sealed class ComposeTests(Compose compose) : IClassFixture<Compose>
             compose.Services.Except(compose.Bank),
             service => Assert.Matches(@"^[a-z/]+:v?\d+(\.\d+)*$", service.Value.Text("image")));
         Assert.All(
-            compose.Services.SelectMany(service => service.Value.Texts("volumes")).Where(volume => volume.StartsWith('/')),
+            compose.Services.SelectMany(service => VolumesOf(service.Value)).Where(volume => volume.StartsWith('/')),
             volume =>
             {
                 Assert.True(Directory.Exists(volume.Split(':')[0]), volume);
@@ -128,6 +128,14 @@ public sealed class ComposeTests(Compose compose) : IClassFixture<Compose>
 
     private JsonNode Service(string name) => compose.Config["services"]![name]!;
 
-    // Some versions write 1m15s.
+    // The first generation of docker-compose keeps the short forms where it can, the second writes all of them out.
+    private static IEnumerable<string> PortsOf(JsonNode? service) => service.List("ports").Select(port => port is JsonObject
+        ? $"{port.Text("host_ip")}:{port.Text("published")}:{port.Text("target")}"
+        : (string)port!);
+
+    private static IEnumerable<string> VolumesOf(JsonNode? service) => service.List("volumes").Select(volume => volume is JsonObject
+        ? $"{volume.Text("source")}:{volume.Text("target")}{(volume.Text("read_only") == "true" ? ":ro" : "")}"
+        : (string)volume!);
+
     private static string Seconds(string duration) => duration == "1m15s" ? "75s" : duration;
 }
