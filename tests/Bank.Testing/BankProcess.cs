@@ -79,7 +79,10 @@ public sealed class BankProcess : IAsyncDisposable
             $"the process says \"{text}\"",
             () => Task.FromResult((process.HasExited || Line() is not null, (object?)Output)),
             OpeningTakes);
-        return Line() ?? throw new InvalidOperationException($"It ended with {await EndAsync()}:\n{Output}");
+        // What it said last may still be on its way.
+        if (process.HasExited)
+            await output;
+        return Line() ?? throw new InvalidOperationException($"It ended with {process.ExitCode}:\n{Output}");
 
         string? Line() => lines.FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal));
     }
