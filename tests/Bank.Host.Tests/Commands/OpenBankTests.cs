@@ -58,6 +58,15 @@ public sealed class OpenBankTests(OpenBank open) : IClassFixture<OpenBank>
     [Fact]
     public async Task Status_tells_of_transfers_that_are_overdue()
     {
+        using var client = new HttpClient();
+        using var opened = await client.PostAsync(
+            new Uri(open.Bank.Address, "/api/v1/accounts"), new StringContent("""{"owner_name": "Ada"}"""), Cancellation);
+        await Eventually.UntilAsync(
+            "the watchdog has followed the journal to its first event",
+            () => open.RunAsync("psql", "-Atc", "select position from work.checkpoints"),
+            checkpoint => checkpoint is (0, not "0"),
+            TimeSpan.FromSeconds(60));
+
         // No such transfer is recorded, so nobody can take it further.
         Assert.Equal(0, (await open.RunAsync(
             "psql",
