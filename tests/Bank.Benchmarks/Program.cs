@@ -6,11 +6,7 @@ using Bank.Benchmarks.Measuring;
 using Bank.Benchmarks.Scenarios;
 using Bank.Host;
 
-<<<<<<< Updated upstream
 Scenario[] scenarios = [new Article(), new Writer(), new Grains(), new Hot(), new Cost(), new Scale()];
-=======
-Scenario[] scenarios = [new Article(), new Writer(), new Grains(), new Hot(), new Streams()];
->>>>>>> Stashed changes
 
 var names = new Argument<string[]>("names")
 {
