@@ -113,7 +113,8 @@ public static class Composition
         builder.Services.AddHealthChecks()
             .AddCheck<Readiness>("process")
             .AddCheck<JournalAnswers>("journal", timeout: within)
-            .AddCheck<OverdueTransfers>("transfers", timeout: within);
+            .AddCheck<OverdueTransfers>("transfers", timeout: within)
+            .AddCheck<ParkedProjections>("projections", timeout: within);
         return builder;
     }
 

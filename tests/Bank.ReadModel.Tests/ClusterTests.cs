@@ -7,6 +7,7 @@ using Bank.ReadModel.Accounts;
 using Bank.Testing;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Orleans.EventSourcing.Postgres;
@@ -58,6 +59,48 @@ public sealed class ClusterTests(PrivatePostgres postgres) : ReadModelTest(postg
             (await JournalFold.OfTablesAsync(App))["accounts"]);
     }
 
+    [Fact]
+    public async Task An_event_that_cannot_be_read_parks_its_partition_and_degrades_the_bank_until_an_operator_skips_it()
+    {
+        using var silo = await StartAsync();
+        var id = new AccountId(Guid.NewGuid());
+        await using var append = Owner.CreateCommand(
+            $$"""
+            SELECT position FROM journal.append('the owner', 1, '{1}', '{1}', '{{{id.StreamId}}}', '{1}', '{NULL}',
+                ARRAY[gen_random_uuid()], '{MoneyDeposited}', '{1}', ARRAY['{"nonsense": true}'::jsonb], ARRAY['{}'::jsonb], '{}', '{}')
+            """);
+        var position = new Position((long)(await append.ExecuteScalarAsync(Cancellation))!);
+        var partition = Partition.Of(StreamSlot.Of(id.StreamId), 8).Number;
+        var health = silo.Services.GetRequiredService<HealthCheckService>();
+        async Task<HealthReportEntry> CheckAsync() =>
+            (await health.CheckHealthAsync(check => check.Name == "projections", Cancellation)).Entries["projections"];
+        await Eventually.UntilAsync(
+            "three of four read models have parked",
+            CheckAsync,
+            entry => entry.Status == HealthStatus.Degraded
+                && entry.Description == "partitions of accounts, daily_totals, transactions have parked",
+            Patience);
+
+        // Nobody else is held up, and the accounts of other partitions neither.
+        var accounts = silo.Services.GetRequiredService<AccountQuery>();
+        for (var others = 0; others < 5;)
+        {
+            var opened = await OpenAccountAsync(silo);
+            if (Partition.Of(StreamSlot.Of(opened.Id.StreamId), 8).Number == partition)
+                continue;
+            Assert.NotNull((await accounts.FindAsync(opened.Id, opened.Position, Cancellation)).Value);
+            others++;
+        }
+
+        await Assert.ThrowsAsync<ReadModelBehindException>(() => accounts.FindAsync(id, position, Cancellation));
+        foreach (var name in (string[])["accounts", "daily_totals", "transactions"])
+            Assert.True(await silo.Services.GetRequiredService<IGrainFactory>().GetGrain<IProjectionOperatorGrain>(name)
+                .SkipAsync(partition, position, new("an operator")));
+        Assert.Equal(HealthStatus.Healthy, (await CheckAsync()).Status);
+        Assert.Null((await accounts.FindAsync(id, position, Cancellation)).Value);
+        await silo.StopAsync(Cancellation);
+    }
+
     private static async Task<(AccountId Id, Position Position)> OpenAccountAsync(IHost silo)
     {
         var id = new AccountId(Guid.NewGuid());
@@ -78,6 +121,7 @@ public sealed class ClusterTests(PrivatePostgres postgres) : ReadModelTest(postg
             ["Orleans:Membership:TableRefreshTimeout"] = "00:00:02",
         });
         builder.AddBankSilo(Database.App, FreePort(), FreePort());
+        builder.AddBankHealth();
         var host = builder.Build();
         try
         {
