@@ -6,7 +6,16 @@ using Bank.Benchmarks.Measuring;
 using Bank.Benchmarks.Scenarios;
 using Bank.Host;
 
-Scenario[] scenarios = [new Article(), new Writer(), new Grains(), new Hot(), new Cost(), new Scale()];
+Scenario[] scenarios =
+[
+    new Article(),
+    new Writer(),
+    new Grains(),
+    new Hot(),
+    new Transfers(),
+    new Cost(),
+    new Scale(),
+];
 
 var names = new Argument<string[]>("names")
 {

@@ -16,16 +16,20 @@ namespace Bank.Benchmarks.Parties;
 /// </summary>
 internal sealed class BankInProcess : IAsyncDisposable
 {
+    /// <summary>What every account begins with, in cents: enough to pay for everybody.</summary>
+    public const long InitialDeposit = 1_000_000_000_000;
+
     private readonly IHost _host;
+    private readonly IGrainFactory _grains;
     private readonly Account[] _accounts;
 
     private BankInProcess(IHost host, TestDatabase database, int accounts)
     {
         _host = host;
         Database = database;
-        var grains = host.Services.GetRequiredService<IGrainFactory>();
+        _grains = host.Services.GetRequiredService<IGrainFactory>();
         _accounts = [.. Enumerable.Range(0, accounts).Select(_ => new AccountId(Guid.NewGuid()))
-            .Select(id => new Account(id, grains.GetGrain<IBankAccountGrain>(id.Value)))];
+            .Select(id => new Account(id, _grains.GetGrain<IBankAccountGrain>(id.Value)))];
     }
 
     public TestDatabase Database { get; }
@@ -48,7 +52,7 @@ internal sealed class BankInProcess : IAsyncDisposable
             var bank = new BankInProcess(host, database, comparison.Pace.Accounts);
             foreach (var some in bank._accounts.Chunk(500))
                 Expect(await Task.WhenAll(some.Select(account => account.Grain.Open(
-                    "Ada Lovelace", "USD", default, new(DerivedId.Opening(account.Id), Payload.CorrelationId)))));
+                    "Ada Lovelace", "USD", new(InitialDeposit, 2), new(DerivedId.Opening(account.Id), Payload.CorrelationId)))));
             return bank;
         }
         catch
@@ -65,6 +69,27 @@ internal sealed class BankInProcess : IAsyncDisposable
     /// <summary>Deposits to one account.</summary>
     public LoadParty Hot(int callers) => DepositsTo($"hot, {callers} in flight", callers, _ => _accounts[0]);
 
+    /// <summary>Transfers; each counts when its money has arrived durably.</summary>
+    public LoadParty Transfers(int callers, Spread spread)
+    {
+        var keys = new long[callers];
+        var run = Guid.NewGuid();
+        return new(
+            $"bank, {callers} in flight, {spread}", "transfers/s",
+            (time, cancellation) => Load.RunAsync(callers, time, TransferAsync, cancellation));
+
+        async Task TransferAsync(int caller)
+        {
+            var (payer, payee) = spread.Next();
+            var (from, to) = (_accounts[payer].Id, _accounts[payee].Id);
+            var transfer = DerivedId.Transfer(from, Key(run, caller, keys));
+            var reply = await _grains.GetGrain<ITransferGrain>(transfer.Value).Request(
+                from.Value, to.Value, new(100, 2), Payload.Description, new(transfer.Value, Payload.CorrelationId));
+            if (reply is not { Status: ReplyStatus.Done, Code: null, Transfer: "completed", Replayed: false })
+                throw new InvalidOperationException($"A transfer got {reply}.");
+        }
+    }
+
     private static LoadParty DepositsTo(string name, int callers, Func<int, Account> account)
     {
         var keys = new long[callers];
@@ -74,14 +99,16 @@ internal sealed class BankInProcess : IAsyncDisposable
         async Task DepositAsync(int caller)
         {
             var to = account(caller);
-            // As the gateway derives it.
-            var key = string.Create(CultureInfo.InvariantCulture, $"{run}-{caller}-{keys[caller]++}");
             Expect(await to.Grain.Deposit(
                 new(Payload.Amount.MinorUnits, Payload.Amount.Digits),
                 Payload.Description,
-                new(DerivedId.Command(to.Id, key), Payload.CorrelationId)));
+                new(DerivedId.Command(to.Id, Key(run, caller, keys)), Payload.CorrelationId)));
         }
     }
+
+    // Ids are derived as the gateway does it.
+    private static string Key(Guid run, int caller, long[] keys) =>
+        string.Create(CultureInfo.InvariantCulture, $"{run}-{caller}-{keys[caller]++}");
 
     private static void Expect(params ReadOnlySpan<CommandReply> replies)
     {
