@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Security.Cryptography;
@@ -47,15 +46,19 @@ public static class CommandHash
 
     private static byte[] Of(params ReadOnlySpan<string> kindAndFields)
     {
-        var canonical = new ArrayBufferWriter<byte>(256);
+        var length = 0;
+        foreach (var field in kindAndFields)
+            length += sizeof(int) + Encoding.UTF8.GetByteCount(field);
+        Span<byte> canonical = length <= 512 ? stackalloc byte[length] : new byte[length];
+        var rest = canonical;
         foreach (var field in kindAndFields)
         {
-            BinaryPrimitives.WriteInt32BigEndian(canonical.GetSpan(4), Encoding.UTF8.GetByteCount(field));
-            canonical.Advance(4);
-            Encoding.UTF8.GetBytes(field, canonical);
+            var bytes = Encoding.UTF8.GetBytes(field, rest[sizeof(int)..]);
+            BinaryPrimitives.WriteInt32BigEndian(rest, bytes);
+            rest = rest[(sizeof(int) + bytes)..];
         }
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(canonical.WrittenSpan, hash);
+        SHA256.HashData(canonical, hash);
         return hash[..Size].ToArray();
     }
 }
