@@ -110,7 +110,8 @@ public static class Account
     /// <exception cref="UnreachableException">No account ever was in a state in which this event can happen.</exception>
     public static AccountState Evolve(AccountState state, AccountEvent @event, Guid commandId)
     {
-        var next = (state.Status, @event) switch
+        var recent = state.RecentCommands.Add(commandId);
+        return (state.Status, @event) switch
         {
             (AccountStatus.Unopened, AccountOpened e) when e.InitialDeposit == e.BalanceAfter => state with
             {
@@ -119,20 +120,21 @@ public static class Account
                 OwnerId = e.OwnerId,
                 Currency = e.Currency,
                 Balance = e.BalanceAfter,
+                RecentCommands = recent,
             },
             (AccountStatus.Active, MoneyDeposited e) => Moved(e.Amount, e.BalanceAfter),
             (AccountStatus.Active or AccountStatus.Closed, MoneyWithdrawn e) => Moved(-e.Amount, e.BalanceAfter),
             (AccountStatus.Active, TransferSent e) => Moved(-e.Amount, e.BalanceAfter),
             (AccountStatus.Active, TransferReceived e) => Moved(e.Amount, e.BalanceAfter),
             (AccountStatus.Active or AccountStatus.Closed, TransferReturned e) => Moved(e.Amount, e.BalanceAfter),
-            (AccountStatus.Active or AccountStatus.Closed, TransferDeclined) => state,
-            (AccountStatus.Active, AccountClosed) => state with { Status = AccountStatus.Closed },
+            (AccountStatus.Active or AccountStatus.Closed, TransferDeclined) => state with { RecentCommands = recent },
+            (AccountStatus.Active, AccountClosed) => state with { Status = AccountStatus.Closed, RecentCommands = recent },
             _ => throw Impossible(),
         };
-        return next with { RecentCommands = state.RecentCommands.Add(commandId) };
 
-        AccountState Moved(Money change, Money balanceAfter) =>
-            state.Balance + change == balanceAfter ? state with { Balance = balanceAfter } : throw Impossible();
+        AccountState Moved(Money change, Money balanceAfter) => state.Balance + change == balanceAfter
+            ? state with { Balance = balanceAfter, RecentCommands = recent }
+            : throw Impossible();
 
         UnreachableException Impossible() => new($"{@event} cannot happen to {state}");
     }
