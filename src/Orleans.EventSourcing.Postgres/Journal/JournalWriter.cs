@@ -65,8 +65,7 @@ internal sealed class JournalWriter : IAsyncDisposable
     /// </remarks>
     public ValueTask<AppendOutcome> AppendAsync(Append append)
     {
-        var pending = new PendingAppend(append, append.Events.Sum(e => 200L + e.Data.Length + e.Metadata.Length),
-            _time.GetTimestamp(), _budget, _metrics);
+        var pending = new PendingAppend(append, SizeOf(append.Events), _time.GetTimestamp(), _budget, _metrics);
         if (Flaw(pending) is { } reason)
             pending.Answer(new AppendOutcome.Invalid(reason));
         else if (!_queue.Offer(pending))
@@ -269,11 +268,27 @@ internal sealed class JournalWriter : IAsyncDisposable
         // It would keep everybody waiting for longer than a call may take, time and again.
         _ when pending.Weight > _options.QueueEvents || pending.Bytes > _options.QueueBytes => "an append fits into the writer's queue",
         var append => Unstorable(append.StreamId, 200)
-            ?? append.Events.Select(e => Unstorable(e.EventType, 100)).FirstOrDefault(flaw => flaw is not null)
+            ?? UnstorableType(append.Events)
             ?? (append.Events.Count > 1 && append.Events.DistinctBy(e => e.EventId).Count() < append.Events.Count
                 ? "the events of an append have different ids"
                 : null),
     };
+
+    private static long SizeOf(IReadOnlyList<NewEvent> events)
+    {
+        long bytes = 0;
+        for (var i = 0; i < events.Count; i++)
+            bytes += 200L + events[i].Data.Length + events[i].Metadata.Length;
+        return bytes;
+    }
+
+    private static string? UnstorableType(IReadOnlyList<NewEvent> events)
+    {
+        for (var i = 0; i < events.Count; i++)
+            if (Unstorable(events[i].EventType, 100) is { } reason)
+                return reason;
+        return null;
+    }
 
     private static string? Unstorable(string name, int length)
     {
