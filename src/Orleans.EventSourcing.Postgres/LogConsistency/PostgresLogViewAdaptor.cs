@@ -158,15 +158,23 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
 
     public LogConsistencyStatistics? GetStats() => _statistics;
 
+    private Task<AppendOutcome> EnterOnceAsync(
+        Command command, OnConflict onConflict, Func<TView, long, IReadOnlyList<TEvent>> decide)
+    {
+        if (_byCommand.ContainsKey(command.Id))
+            return EnterAfterFirstAsync(command, onConflict, decide);
+        var intent = new Intent<TView, TEvent>(command, onConflict, decide);
+        Enter(intent);
+        return intent.Outcome;
+    }
+
     // A duplicate of a command in flight awaits the first one's outcome, whatever its own body, and is judged then.
-    private async Task<AppendOutcome> EnterOnceAsync(
+    private async Task<AppendOutcome> EnterAfterFirstAsync(
         Command command, OnConflict onConflict, Func<TView, long, IReadOnlyList<TEvent>> decide)
     {
         while (_byCommand.TryGetValue(command.Id, out var first))
             await EndOfAsync(first);
-        var intent = new Intent<TView, TEvent>(command, onConflict, decide);
-        Enter(intent);
-        return await intent.Outcome;
+        return await EnterOnceAsync(command, onConflict, decide);
     }
 
     private void Enter(Intent<TView, TEvent> intent)
