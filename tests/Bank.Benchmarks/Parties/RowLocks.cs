@@ -44,7 +44,8 @@ internal sealed class RowLocks : IAsyncDisposable
     }
 
     public LoadParty Transfers(Spread spread) => new(
-        $"row locks, {spread}", "transfers/s", (time, cancellation) => Load.RunAsync(Connections, time, _ => TransferAsync(spread), cancellation));
+        $"row locks, {spread}", "transfers/s",
+        (time, cancellation) => Load.RunAsync(Connections, time, _ => TransferAsync(spread), cancellation));
 
     public ValueTask DisposeAsync() => _source.DisposeAsync();
 
