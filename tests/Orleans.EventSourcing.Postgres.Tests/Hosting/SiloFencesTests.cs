@@ -1,7 +1,9 @@
 using Bank.Testing;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Orleans.EventSourcing.Postgres.Tests.LogConsistency;
+using Orleans.Runtime;
 using Xunit;
 
 namespace Orleans.EventSourcing.Postgres.Tests.Hosting;
@@ -14,13 +16,67 @@ public sealed class SiloFencesTests(PrivatePostgres postgres) : IAsyncLifetime
     private TestDatabase _database = null!;
     private NpgsqlDataSource _owner = null!;
 
+    // What a silo's connections do, only its own role may see.
+    private NpgsqlDataSource _app = null!;
+
     public async ValueTask InitializeAsync()
     {
         _database = await postgres.CreateDatabaseAsync();
         _owner = NpgsqlDataSource.Create(_database.Owner);
+        _app = NpgsqlDataSource.Create(_database.App);
     }
 
-    public ValueTask DisposeAsync() => _owner.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _owner.DisposeAsync();
+        await _app.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Nothing_is_loaded_while_a_dead_silo_is_not_fenced_and_everything_as_soon_as_it_is()
+    {
+        await using var survivor = await JournalSilo.StartAsync(_database, "test");
+        await using var victim = await JournalSilo.StartAsync(_database, "test");
+        // Not by a grain, which could go on answering from the victim's memory.
+        Assert.IsType<AppendOutcome.Appended>(await victim.Journal.AppendAsync(Append("forking-victims")));
+        var name = SiloName.Of("test", victim.Address);
+        await victim.DropAsync();
+        await Eventually.UntilAsync("the victim is dead in the survivor's view", () => IsDead(survivor, victim.Address), Patience);
+        // What was loaded before the death has fenced it already; nothing must have.
+        await using var connection = await _owner.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        Assert.False(await IsFencedAsync(name));
+        await using (var hold = new NpgsqlCommand("SELECT FROM journal.head FOR UPDATE", connection, transaction))
+            await hold.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+
+        var ledger = survivor.Grains.GetGrain<IForkingLedger>("victims");
+        var loading = ledger.Look();
+        await Eventually.UntilAsync(
+            "the survivor waits to fence the victim",
+            async () =>
+            {
+                // A call may still have been sent to the dead silo.
+                if (loading.IsFaulted)
+                    loading = ledger.Look();
+                var waiting = await ScalarAsync<long>(
+                    _app,
+                    """
+                    SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%journal.fence%'
+                    """);
+                var read = survivor.Journal.EventsRead("forking-victims");
+                return (waiting > 0, (object?)$"the load is {loading.Status}, {read} events were read");
+            },
+            Patience);
+        Assert.False(loading.IsCompleted);
+        Assert.Equal(0, survivor.Journal.EventsRead("forking-victims"));
+        await transaction.RollbackAsync(TestContext.Current.CancellationToken);
+
+        Assert.Equal(new(1, 1, 1), await loading);
+        Assert.True(await IsFencedAsync(name));
+        await using var awake = Open(name, out _);
+        Assert.IsType<AppendOutcome.Unavailable>(await awake.AppendAsync(Append("forking-late")));
+    }
 
     [Fact]
     public async Task A_silo_fences_whoever_had_its_endpoint_before_it_and_nobody_else()
@@ -63,6 +119,9 @@ public sealed class SiloFencesTests(PrivatePostgres postgres) : IAsyncLifetime
         await Eventually.UntilAsync("the silo stops", () => silo.Stopping.IsCancellationRequested, Patience);
         Assert.Equal(1, await ScalarAsync<long>(_owner, "SELECT count(*) FROM journal.events"));
     }
+
+    private static bool IsDead(JournalSilo observer, SiloAddress silo) =>
+        observer.Services.GetRequiredService<IClusterMembershipService>().CurrentSnapshot.GetSiloStatus(silo) == SiloStatus.Dead;
 
     private PostgresJournal Open(string silo, out Told told) => new(
         new() { ConnectionString = _database.App },
