@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Json;
 using System.Text.Json;
 using Bank.Testing;
 using Xunit;
@@ -60,7 +61,8 @@ public sealed class OpenBankTests(OpenBank open) : IClassFixture<OpenBank>
     {
         using var client = new HttpClient();
         using var opened = await client.PostAsync(
-            new Uri(open.Bank.Address, "/api/v1/accounts"), new StringContent("""{"owner_name": "Ada"}"""), Cancellation);
+            new Uri(open.Bank.Address, "/api/v1/accounts"), JsonContent.Create(new { owner_name = "Ada" }), Cancellation);
+        opened.EnsureSuccessStatusCode();
         await Eventually.UntilAsync(
             "the watchdog has followed the journal to its first event",
             () => open.RunAsync("psql", "-Atc", "select position from work.checkpoints"),
