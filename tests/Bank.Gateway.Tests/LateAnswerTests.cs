@@ -34,7 +34,7 @@ public sealed class LateAnswerTests(PrivatePostgres postgres)
             Assert.Equal("1", unknown.Headers["Retry-After"]);
             Assert.Equal("application/problem+json", unknown.Headers["Content-Type"]);
             // What cannot be confirmed is not answered from memory.
-            (await rest.AccountAsync(id)).Is(503, "journal_unavailable");
+            (await rest.GetOnceAsync($"/api/v1/accounts/{id}?consistency=strong")).Is(503, "journal_unavailable");
             Assert.Equal("unready", (await rest.GetAsync("/health/ready")).Is(503).Text("status"));
         }
 

@@ -166,7 +166,8 @@ public sealed class TransferTests(OneBank.Fixture shared)
     // The client is answered when the money has arrived; that the transfer itself records its end may follow.
     private Task<JsonNode> EndedAsync(Guid transfer) => Transfers.EndedAsync(Rest, $"/api/v1/transfers/{transfer}");
 
-    private async Task<string?> BalanceAsync(Guid account) => (string?)(await Rest.AccountAsync(account)).Body!["balance"];
+    private async Task<string?> BalanceAsync(Guid account) =>
+        (string?)(await Rest.GetAsync($"/api/v1/accounts/{account}?consistency=strong")).Body!["balance"];
 
     private async Task FillAsync(Guid account)
     {

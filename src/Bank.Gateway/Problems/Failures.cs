@@ -41,7 +41,7 @@ internal sealed class Failures(RequestDelegate next, ILogger<Failures> log)
     }).ExecuteAsync(http);
 
     // What is away says so itself, once, and not for every request.
-    private static bool IsForeseen(Exception e) => e is BadHttpRequestException
+    private static bool IsForeseen(Exception e) => e is BadHttpRequestException or InvalidCursorException or ReadModelBehindException
         or JournalUnavailableException or NpgsqlException or TimeoutException or OrleansException;
 
     private static Problem Of(Exception e, HttpRequest request) => e switch
