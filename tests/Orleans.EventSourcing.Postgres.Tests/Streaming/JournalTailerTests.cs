@@ -153,7 +153,7 @@ public sealed class JournalTailerTests(PrivatePostgres postgres) : JournalTest(p
     }
 
     [Fact]
-    public async Task Words_that_come_while_it_reads_are_not_lost()
+    public async Task Words_of_several_silos_that_come_close_together_are_all_heard()
     {
         var tailer = Tail(o => o.PollInterval = TimeSpan.FromHours(1));
         using var subscription = await tailer.SubscribeAsync(default, null, 1_000, Cancellation);
