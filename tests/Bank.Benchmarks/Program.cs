@@ -13,6 +13,7 @@ Scenario[] scenarios =
     new Grains(),
     new Hot(),
     new Transfers(),
+    new Streams(),
     new Cost(),
     new Scale(),
 ];
