@@ -253,7 +253,7 @@ public sealed class OutcomeTests(PrivatePostgres postgres) : JournalTest(postgre
             "a type of 101 characters" => good with { Events = [e with { EventType = new string('t', 101) }] },
             "an id twice" => good with { Events = [e, e] },
             "more events than the queue has room for" => Make.Several("account-1", StreamState.Empty, 11),
-            _ => good with { Events = [e with { Data = new byte[10_001] }] },
+            _ => good with { Events = [Make.Event(data: $"\"{new string('x', 10_000)}\"")] },
         };
 
         Assert.IsType<AppendOutcome.Invalid>(await journal.AppendAsync(append));

@@ -31,7 +31,7 @@ public sealed class WriterTests(PrivatePostgres postgres) : JournalTest(postgres
     {
         // A session keeps what it began with: as after a fail-over, only another connection finds a server that writes.
         await AsSuperuserAsync($"ALTER DATABASE {Database.Name} SET default_transaction_read_only = on");
-        var append = Open(o => o.WriteBudget = TimeSpan.FromMinutes(10)).AppendAsync(Make.First("account-1")).AsTask();
+        var append = Open(o => o.WriteBudget = TimeSpan.FromMinutes(2)).AppendAsync(Make.First("account-1")).AsTask();
         await Eventually.UntilAsync("a call was refused", () => Logged.Of("CallRefused").Any(), TimeSpan.FromSeconds(60));
         Assert.False(append.IsCompleted);
         await Postgres.AsSuperuserAsync($"ALTER DATABASE {Database.Name} RESET default_transaction_read_only");
