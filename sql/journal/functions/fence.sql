@@ -13,7 +13,7 @@ BEGIN
 
     RETURN QUERY
     INSERT INTO journal.writers AS w (silo, attempt, fenced_at)
-    SELECT DISTINCT s, 0, clock_timestamp() FROM unnest(silos) s
+    SELECT d.s, 0, clock_timestamp() FROM (SELECT DISTINCT s FROM unnest(silos) s) d
     ON CONFLICT (silo) DO UPDATE SET fenced_at = excluded.fenced_at WHERE w.fenced_at IS NULL
     RETURNING w.silo;
 END

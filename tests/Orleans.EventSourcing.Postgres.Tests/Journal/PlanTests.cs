@@ -20,14 +20,19 @@ public sealed class PlanTests(PrivatePostgres postgres) : JournalTest(postgres)
         {
             for (; written < rows; written += 1_000)
                 await AppendAsync(connection, $"filling-{rows}", written, 1_000);
-            // As autovacuum does: the planner learns how large the table has become.
+            await CostsNoMoreAsync("with the plans of an empty table");
+            // As autovacuum does: the planner learns how large the table has become, and plans anew.
             await TamperAsync("ANALYZE journal.events");
-            var full = await CostAsync(connection, $"at-{rows}");
-            TestContext.Current.TestOutputHelper?.WriteLine($"{rows} rows: {full}; {empty.Elapsed} on the empty table");
+            await CostsNoMoreAsync("with new plans");
 
-            Assert.Equal((0L, 0L), (full.Scans, full.RowsScanned));
-            // Each index descent ends in one row; what the first call on an empty table did not find, a later one does.
-            Assert.InRange(full.RowsFetched, 0, empty.RowsFetched + 8 * PerCall);
+            async Task CostsNoMoreAsync(string plans)
+            {
+                var full = await CostAsync(connection, $"{plans} at {rows}");
+                TestContext.Current.TestOutputHelper?.WriteLine($"{rows} rows, {plans}: {full}; on the empty table {empty.Elapsed}");
+                Assert.Equal((0L, 0L), (full.Scans, full.RowsScanned));
+                // Each index descent ends in one row, and none of them reads what others have written.
+                Assert.InRange(full.RowsFetched, 0, empty.RowsFetched + PerCall);
+            }
         }
     }
 
@@ -44,20 +49,26 @@ public sealed class PlanTests(PrivatePostgres postgres) : JournalTest(postgres)
         for (var i = 0; i < 8; i++)
             await AppendAsync(connection, $"{prefix}-warm", i, 1);
         await using var transaction = await connection.BeginTransactionAsync(Cancellation);
+        // What earlier transactions did is in it until it has been reported, which has its own time.
+        var before = await CountAsync(connection);
         var started = Stopwatch.GetTimestamp();
         await AppendAsync(connection, prefix, 0, PerCall);
         // The same again: each id is known, and each stream is troubled.
         await AppendAsync(connection, prefix, 0, PerCall);
         var elapsed = Stopwatch.GetElapsedTime(started);
+        var after = await CountAsync(connection);
+        await transaction.RollbackAsync(Cancellation);
+        return new(after.Scans - before.Scans, after.RowsScanned - before.RowsScanned, after.RowsFetched - before.RowsFetched, elapsed);
+    }
+
+    private static async Task<(long Scans, long RowsScanned, long RowsFetched)> CountAsync(NpgsqlConnection connection)
+    {
         await using var count = new NpgsqlCommand(
             "SELECT seq_scan, seq_tup_read, idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'journal.events'::regclass",
             connection);
         await using var reader = await count.ExecuteReaderAsync(Cancellation);
         Assert.True(await reader.ReadAsync(Cancellation));
-        var cost = new Cost(reader.GetInt64(0), reader.GetInt64(1), reader.GetInt64(2), elapsed);
-        await reader.CloseAsync();
-        await transaction.RollbackAsync(Cancellation);
-        return cost;
+        return (reader.GetInt64(0), reader.GetInt64(1), reader.GetInt64(2));
     }
 
     // One event each for so many streams, and a question for each.
