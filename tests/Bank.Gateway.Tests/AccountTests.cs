@@ -187,7 +187,7 @@ public sealed class AccountTests(OneBank.Fixture shared)
         Assert.Equal("live", (await Rest.GetAsync("/health/live")).Is(200).Text("status"));
         var ready = (await Rest.GetAsync("/health/ready")).Is(200);
         Assert.Equal("ready", ready.Text("status"));
-        Assert.Equal(["process", "journal", "transfers"], Fields(ready.Body!["checks"]));
+        Assert.Subset(Fields(ready.Body!["checks"]).ToHashSet(), new HashSet<string> { "process", "journal", "transfers", "projections" });
     }
 
     private Task<Answer> ConditionalAsync(Guid account, string tag, string key) => Rest.PostAsync(
