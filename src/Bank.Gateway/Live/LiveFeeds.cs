@@ -107,10 +107,10 @@ internal sealed class LiveFeeds(
         catch (Exception e) when (e is OperationCanceledException or SubscriptionEndedException
             && !http.RequestAborted.IsCancellationRequested)
         {
-            // Whoever does not read does not hear why either: the flush is bounded, and then the connection is cut.
             Write($"event: end\ndata: {ReasonOf(subscription)}\n\n");
-            await TryAsync(body.FlushAsync(CancellationToken.None).AsTask());
-            http.Abort();
+            // Whoever does not read does not hear why either, and is cut off.
+            if (!await TryAsync(body.FlushAsync(CancellationToken.None).AsTask()))
+                http.Abort();
         }
         catch (OperationCanceledException)
         {
@@ -138,13 +138,17 @@ internal sealed class LiveFeeds(
                     WebSocketCloseStatus.EndpointUnavailable, ReasonOf(subscription), CancellationToken.None));
         }
 
-        await TryAsync(listening);
-        http.Abort();
+        if (!await TryAsync(listening))
+            http.Abort();
     }
 
     // A farewell is a courtesy: it may take so long, and may fail.
-    private async Task TryAsync(Task farewell) => await farewell
-        .WaitAsync(options.LiveFarewell, time, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    private async Task<bool> TryAsync(Task farewell)
+    {
+        await farewell.WaitAsync(options.LiveFarewell, time, CancellationToken.None)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return farewell.IsCompletedSuccessfully;
+    }
 
     // A client says nothing but goodbye.
     private static async Task HearCloseAsync(WebSocket socket, CancellationTokenSource end)
