@@ -98,21 +98,25 @@ internal sealed class ArticleAppend : IAsyncDisposable
     }
 
     /// <summary>Through pgbench, prepared.</summary>
-    public async Task<double> WithPgbenchAsync(TimeSpan time, CancellationToken cancellation)
+    public Task<double> WithPgbenchAsync(TimeSpan time, CancellationToken cancellation)
     {
         var server = new NpgsqlConnectionStringBuilder(Database.Owner);
-        var seconds = Math.Max(1, (int)Math.Round(time.TotalSeconds));
-        var start = new ProcessStartInfo(_pgbench,
-            [
-                "--host", server.Host!, "--port", $"{server.Port}", "--username", server.Username!, "--no-vacuum", "--protocol=prepared",
-                $"--client={Clients}", "--jobs=2", $"--time={seconds}", $"--file={_script}", Database.Name,
-            ])
+        return Pgbench.RunAsync(Start, Math.Max(1, (int)Math.Round(time.TotalSeconds)), cancellation);
+
+        ProcessStartInfo Start(int seconds)
         {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        start.Environment["PGPASSWORD"] = server.Password;
-        return await Pgbench.RunAsync(start, cancellation);
+            var start = new ProcessStartInfo(_pgbench,
+                [
+                    "--host", server.Host!, "--port", $"{server.Port}", "--username", server.Username!, "--no-vacuum",
+                    "--protocol=prepared", $"--client={Clients}", "--jobs=2", $"--time={seconds}", $"--file={_script}", Database.Name,
+                ])
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            };
+            start.Environment["PGPASSWORD"] = server.Password;
+            return start;
+        }
     }
 
     /// <summary>Through Npgsql, prepared, in this process.</summary>

@@ -2,6 +2,7 @@ using System.Globalization;
 using Bank.Benchmarks.Measuring;
 using Bank.Contracts;
 using Bank.Domain;
+using Bank.Grains;
 using Bank.Host;
 using Bank.Testing;
 using Microsoft.Extensions.DependencyInjection;
@@ -11,7 +12,7 @@ using Microsoft.Extensions.Logging;
 namespace Bank.Benchmarks.Parties;
 
 /// <summary>
-/// The product's silo in this process, with accounts that are open. The callers are in the same process and call through the silo's own
+/// A silo in this process, with accounts that are open. The callers are in the same process and call through the silo's own
 /// client: a call crosses no socket, and is not in the way of what is measured.
 /// </summary>
 internal sealed class BankInProcess : IAsyncDisposable
@@ -19,12 +20,14 @@ internal sealed class BankInProcess : IAsyncDisposable
     /// <summary>What every account begins with, in cents: enough to pay for everybody.</summary>
     public const long InitialDeposit = 1_000_000_000_000;
 
+    private readonly string _name;
     private readonly IHost _host;
     private readonly IGrainFactory _grains;
     private readonly Account[] _accounts;
 
-    private BankInProcess(IHost host, TestDatabase database, int accounts)
+    private BankInProcess(string name, IHost host, TestDatabase database, int accounts)
     {
+        _name = name;
         _host = host;
         Database = database;
         _grains = host.Services.GetRequiredService<IGrainFactory>();
@@ -36,20 +39,44 @@ internal sealed class BankInProcess : IAsyncDisposable
 
     private sealed record Account(AccountId Id, IBankAccountGrain Grain);
 
-    /// <summary>Starts the silo on a database of its own, and opens the accounts.</summary>
-    public static async Task<BankInProcess> StartAsync(
-        UnshakenPostgres postgres, Comparison comparison, CancellationToken cancellation)
+    /// <summary>The whole product: with the read models' projections, call filters, dashboard and watchdog beside the grains.</summary>
+    public static Task<BankInProcess> StartWholeAsync(
+        UnshakenPostgres postgres, Comparison comparison, CancellationToken cancellation) => StartAsync(
+            "product", postgres, comparison, (builder, database) =>
+                builder.AddBankSilo(database.App, Ports.PreferredOrFree(0), Ports.PreferredOrFree(0)), cancellation);
+
+    /// <summary>The grains on the journal, and nothing else that the product runs in a silo.</summary>
+    public static Task<BankInProcess> StartAloneAsync(
+        UnshakenPostgres postgres, Comparison comparison, CancellationToken cancellation) => StartAsync(
+            "grains", postgres, comparison, (builder, database) =>
+            {
+                var bank = new BankOptions();
+                builder.Services.AddSingleton(TimeProvider.System).AddSingleton(bank).AddSingleton<BankMetrics>();
+                builder.UseOrleans(silo => silo
+                    .UseLocalhostClustering(Ports.PreferredOrFree(0), Ports.PreferredOrFree(0))
+                    .AddPostgresJournal(options =>
+                    {
+                        options.ConnectionString = database.App;
+                        options.AddBank(bank);
+                    }));
+            },
+            cancellation);
+
+    private static async Task<BankInProcess> StartAsync(
+        string name, UnshakenPostgres postgres, Comparison comparison, Action<HostApplicationBuilder, TestDatabase> compose,
+        CancellationToken cancellation)
     {
         comparison.Say("starting a silo and opening accounts");
         var builder = Microsoft.Extensions.Hosting.Host.CreateApplicationBuilder();
         builder.Logging.ClearProviders();
         var database = await postgres.CreateDatabaseAsync();
-        builder.AddBankSilo(database.App, Ports.PreferredOrFree(0), Ports.PreferredOrFree(0));
+        // Accounts are loaded many at a time, and two silos share the server with whom they are compared.
+        compose(builder, database with { App = database.App + ";Maximum Pool Size=40" });
         var host = builder.Build();
         try
         {
             await host.StartAsync(cancellation);
-            var bank = new BankInProcess(host, database, comparison.Pace.Accounts);
+            var bank = new BankInProcess(name, host, database, comparison.Pace.Accounts);
             foreach (var some in bank._accounts.Chunk(500))
                 Expect(await Task.WhenAll(some.Select(account => account.Grain.Open(
                     "Ada Lovelace", "USD", new(InitialDeposit, 2), new(DerivedId.Opening(account.Id), Payload.CorrelationId)))));
@@ -64,10 +91,10 @@ internal sealed class BankInProcess : IAsyncDisposable
 
     /// <summary>Deposits to any of the accounts.</summary>
     public LoadParty InFlight(int callers) =>
-        DepositsTo($"grains, {callers} in flight", callers, _ => _accounts[Random.Shared.Next(_accounts.Length)]);
+        DepositsTo($"{_name}, {callers} in flight", callers, _ => _accounts[Random.Shared.Next(_accounts.Length)]);
 
     /// <summary>Deposits to one account.</summary>
-    public LoadParty Hot(int callers) => DepositsTo($"hot, {callers} in flight", callers, _ => _accounts[0]);
+    public LoadParty Hot(int callers) => DepositsTo($"hot {_name}, {callers} in flight", callers, _ => _accounts[0]);
 
     /// <summary>Transfers; each counts when its money has arrived durably.</summary>
     public LoadParty Transfers(int callers, Spread spread)
@@ -75,7 +102,7 @@ internal sealed class BankInProcess : IAsyncDisposable
         var keys = new long[callers];
         var run = Guid.NewGuid();
         return new(
-            $"bank, {callers} in flight, {spread}", "transfers/s",
+            $"{_name}, {callers} in flight, {spread}", "transfers/s",
             (time, cancellation) => Load.RunAsync(callers, time, TransferAsync, cancellation));
 
         async Task TransferAsync(int caller)
