@@ -23,7 +23,6 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     private static readonly bool Forkable = typeof(IForkable<TView>).IsAssignableFrom(typeof(TView));
 
     private readonly IJournal _journal = shared.Journal;
-    private readonly ViewCodec<TView>? _codec = shared.CodecOf<TView>();
 
     // In order of arrival: what has not left. Of these, _sent is with the writer, also where its epoch has ended.
     private readonly LinkedList<Intent<TView, TEvent>> _intents = [];
@@ -47,6 +46,9 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     public StreamFold<TView> Confirmed => _confirmed;
 
     public string StreamId => streamId;
+
+    // Asked for when there is a snapshot to read or to make: short streams never do, and what their views lack is of no interest.
+    private ViewCodec<TView>? Codec => shared.CodecOf<TView>();
 
     public TView ConfirmedView => _confirmed.View;
 
@@ -553,12 +555,12 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         var page = loaded.Events;
         StreamFold<TView>? fold = null;
         TView? twin = null;
-        if (loaded is { Snapshot: { } snapshot, SnapshotEvent: { } at } && _codec is not null)
+        if (loaded is { Snapshot: { } snapshot, SnapshotEvent: { } at } && Codec is { } codec)
         {
             try
             {
-                fold = StreamFold<TView>.FromSnapshot(snapshot, at, _codec);
-                twin = Forkable ? null : StreamFold<TView>.FromSnapshot(snapshot, at, _codec).View;
+                fold = StreamFold<TView>.FromSnapshot(snapshot, at, codec);
+                twin = Forkable ? null : StreamFold<TView>.FromSnapshot(snapshot, at, codec).View;
             }
             catch (Exception e)
             {
@@ -621,11 +623,11 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
 
     private void SaveSnapshot()
     {
-        if (_codec is null)
+        if (Codec is not { } codec)
             return;
         try
         {
-            _journal.Save(new(streamId, _confirmed.State, foldVersion, _confirmed.ToSnapshot(_codec)));
+            _journal.Save(new(streamId, _confirmed.State, foldVersion, _confirmed.ToSnapshot(codec)));
         }
         catch (Exception e)
         {
