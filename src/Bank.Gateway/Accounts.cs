@@ -80,7 +80,7 @@ internal static class Accounts
         var account = DerivedId.Account(headers.Key);
         var context = headers.For(DerivedId.Opening(account));
         var reply = await patience.For(
-            () => grains.GetGrain<IBankAccountGrain>(account.Value).Open(owner, currency, deposit, context));
+            () => grains.GetGrain<IBankAccountGrain>(account.Value).Open(owner, currency, deposit, context), IsDone);
         return Answer(http, account, reply, acknowledged, () =>
         {
             http.Response.Headers.Location = $"/api/v1/accounts/{account}";
@@ -118,7 +118,8 @@ internal static class Accounts
         var description = errors.Text("description", body.Description);
         errors.ThrowIfAny();
 
-        var reply = await patience.For(() => command(account, amount, description, headers.For(DerivedId.Command(account, headers.Key))));
+        var reply = await patience.For(
+            () => command(account, amount, description, headers.For(DerivedId.Command(account, headers.Key))), IsDone);
         return Answer(http, account, reply, acknowledged, () => TypedResults.Json(
             new MovedBody(account.Value, reply.EventId, BalanceOf(reply), reply.Version, reply.Position), GatewayJson.Default.MovedBody));
     }
@@ -135,7 +136,8 @@ internal static class Accounts
         errors.ThrowIfAny();
 
         var reply = await patience.For(
-            () => grains.GetGrain<IBankAccountGrain>(account.Value).Close(reason, headers.For(DerivedId.Command(account, headers.Key))));
+            () => grains.GetGrain<IBankAccountGrain>(account.Value).Close(reason, headers.For(DerivedId.Command(account, headers.Key))),
+            IsDone);
         return Answer(http, account, reply, acknowledged, () => TypedResults.Json(
             new ClosedBody(account.Value, reply.EventId, BalanceOf(reply), reply.Version, reply.Position, Closed),
             GatewayJson.Default.ClosedBody));
@@ -196,6 +198,8 @@ internal static class Accounts
         return TypedResults.Json(
             ListBody.Of(page, row => AccountBody.Of(row, page.AsOf.Value)), GatewayJson.Default.ListBodyAccountBody);
     }
+
+    private static bool IsDone(CommandReply reply) => reply.Status == ReplyStatus.Done;
 
     private static string BalanceOf(CommandReply reply) => Replies.Money(reply.BalanceMinorUnits, reply.Currency!);
 

@@ -9,9 +9,6 @@ public sealed class BankGatewayOptions
     /// </summary>
     public TimeSpan AnswerWithin { get; set; } = TimeSpan.FromSeconds(25);
 
-    /// <summary>After how long without an answer a grain is asked again, and then after twice as long; default 1 s.</summary>
-    public TimeSpan AskAgainAfter { get; set; } = TimeSpan.FromSeconds(1);
-
     /// <summary>How often a live feed that has nothing to say says so; default 15 s.</summary>
     public TimeSpan LiveBeat { get; set; } = TimeSpan.FromSeconds(15);
 

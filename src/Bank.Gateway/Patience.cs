@@ -7,40 +7,35 @@ namespace Bank.Gateway;
 internal sealed class Patience(IJournalReader journal, BankGatewayOptions options, TimeProvider time)
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(25);
-    private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
     /// <summary>
-    /// A grain's answer. It is asked again where its silo is lost, or silent for too long: whatever is asked of grains here has an id of
-    /// its own, so that it happens once however often it is asked for, and the first answer of any attempt is the answer.
+    /// A grain's answer. It is asked again where its silo, or the way to it, was lost under the call: whatever is asked of grains here has an
+    /// id of its own, so that it happens once however often it is asked for.
     /// </summary>
-    /// <exception cref="TimeoutException">It did not come in time; what it was asked for may happen none the less.</exception>
-    public async Task<T> For<T>(Func<Task<T>> ask)
+    /// <param name="ask">Asks.</param>
+    /// <param name="isDone">
+    /// Of a command: whether the reply says that it is done. Only that is believed after a lost call, which may still be on its way to a
+    /// grain while a later one is refused.
+    /// </param>
+    /// <exception cref="TimeoutException">No answer in time, or none to be believed: what was asked for may happen none the less.</exception>
+    public async Task<T> For<T>(Func<Task<T>> ask, Func<T, bool>? isDone = null)
     {
         var asked = time.GetTimestamp();
-        var attempts = new List<Task<T>> { ask() };
-        var pause = options.AskAgainAfter;
-        while (true)
+        for (var lost = false; ; lost = true)
         {
             var left = options.AnswerWithin - time.GetElapsedTime(asked);
             if (left <= TimeSpan.Zero)
                 throw new TimeoutException();
-            Task first = Task.WhenAny(attempts);
-            await first.WaitAsync(pause < left ? pause : left, time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            if (attempts.Find(attempt => attempt.IsCompleted) is not { } ended)
+            try
             {
-                // Silent: perhaps its silo is gone and nobody knows yet, or the way to it is.
-                attempts.Add(ask());
-                pause *= 2;
-                continue;
+                var reply = await ask().WaitAsync(left, time);
+                return !lost || isDone is null || isDone(reply) ? reply : throw new TimeoutException();
             }
-
-            if (!ended.IsFaulted || !IsLost(ended.Exception.InnerException!))
-                return await ended;
-            attempts.Remove(ended);
-            if (attempts.Count > 0)
-                continue;
-            await Task.Delay(ShortestPause, time);
-            attempts.Add(ask());
+            catch (Exception e) when (IsLost(e))
+            {
+                await Task.Delay(Pause, time);
+            }
         }
     }
 

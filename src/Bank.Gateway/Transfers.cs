@@ -76,8 +76,10 @@ internal static class Transfers
         TransferReply reply;
         try
         {
-            reply = await patience.For(() => grains.GetGrain<ITransferGrain>(transfer.Value).Request(
-                from.Value, to.Value, amount, description, headers.For(transfer.Value)));
+            reply = await patience.For(
+                () => grains.GetGrain<ITransferGrain>(transfer.Value).Request(
+                    from.Value, to.Value, amount, description, headers.For(transfer.Value)),
+                reply => reply.Status == ReplyStatus.Done);
         }
         catch (JournalUnavailableException)
         {

@@ -23,8 +23,6 @@ public sealed class OneBank : ICollectionFixture<OneBank.Fixture>
                 // However slow the machine: these tests are about how transfers end.
                 new("Bank:TransferAnswerAfter", "00:00:20"),
                 new("Gateway:PositionWithin", "00:00:00.2"),
-                // Only the client repeats itself here, so that what is answered as a replay is known.
-                new("Gateway:AskAgainAfter", "00:01:00"),
             ]);
 
         public ValueTask DisposeAsync() => Bank is null ? ValueTask.CompletedTask : Bank.DisposeAsync();

@@ -20,8 +20,6 @@ public sealed class ImpatientTests(ImpatientTests.Fixture shared) : IClassFixtur
                 [
                     // At once, so that no transfer is ever quick enough.
                     new("Bank:TransferAnswerAfter", "00:00:00"),
-                    // Only the client repeats itself here, so that what is answered as a replay is known.
-                    new("Gateway:AskAgainAfter", "00:01:00"),
                     // Nobody is to be cut off for holding the head as long as these tests do.
                     new("Journal:HeadPatience", "00:00:15"),
                     new("Journal:CallTimeout", "00:00:18"),

@@ -42,8 +42,8 @@ public sealed class ReadYourWritesTests(PrivatePostgres postgres)
     {
         await using var bank = await TestBank.StartAsync(await postgres.CreateDatabaseAsync());
         var id = await bank.Rest.OpenAsync();
-        (await bank.Rest.GetAsync($"/api/v1/accounts/{id}?min_position=999999999")).Is(503, "read_model_behind");
-        (await bank.Rest.GetAsync("/api/v1/accounts?min_position=999999999")).Is(503, "read_model_behind");
-        (await bank.Rest.GetAsync($"/api/v1/accounts/{id}?min_position=-1")).Is(400, "malformed_request");
+        (await bank.Rest.GetOnceAsync($"/api/v1/accounts/{id}?min_position=999999999")).Is(503, "read_model_behind");
+        (await bank.Rest.GetOnceAsync("/api/v1/accounts?min_position=999999999")).Is(503, "read_model_behind");
+        (await bank.Rest.GetOnceAsync($"/api/v1/accounts/{id}?min_position=-1")).Is(400, "malformed_request");
     }
 }

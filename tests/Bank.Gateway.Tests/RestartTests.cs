@@ -7,7 +7,7 @@ namespace Bank.Gateway.Tests;
 public sealed class RestartTests(PrivatePostgres postgres)
 {
     private static readonly KeyValuePair<string, string?>[] SmallWindow =
-        [new("Bank:RecentCommands", "4"), new("Bank:TransferAnswerAfter", "00:00:20"), new("Gateway:AskAgainAfter", "00:01:00")];
+        [new("Bank:RecentCommands", "4"), new("Bank:TransferAnswerAfter", "00:00:20")];
 
     [Fact]
     public async Task Retries_are_answered_alike_after_a_restart_and_on_another_silo()
