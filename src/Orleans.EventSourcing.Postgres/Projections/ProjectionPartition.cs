@@ -88,12 +88,15 @@ public sealed class ProjectionPartition : IAsyncDisposable
             if (Track(serving: true) is { } track)
             {
                 var (state, at) = await track.ReachedAsync(position, left).ConfigureAwait(false);
-                if (state != PartitionState.Gone)
-                    return at >= position ? at : null;
-                Refresh();
+                if (state != PartitionState.Gone && at >= position)
+                    return at;
+                if (state is PartitionState.Paused or PartitionState.Parked)
+                    return null;
+                if (state == PartitionState.Gone)
+                    Refresh();
             }
 
-            // Not begun yet, or others serve from now on: the worker finds out.
+            // Not begun yet, begun anew, or others serve from now on: the worker finds out.
             await Task.Delay(Soon, _runtime.Time).ConfigureAwait(false);
         }
     }
