@@ -41,7 +41,9 @@ public sealed class StreamSilo : IAsyncDisposable
                     .UseAdoNetClustering(o => (o.Invariant, o.ConnectionString) = ("Npgsql", OfOrleans(database)))
                     .AddAdoNetGrainStorage("PubSubStore", o => (o.Invariant, o.ConnectionString) = ("Npgsql", OfOrleans(database)))
                     .AddPostgresJournal(o => o.ConnectionString = journal ?? database)
-                    .AddPostgresJournalStreams(streams);
+                    .AddPostgresJournalStreams(streams)
+                    // The bank's projections come along with the tests' tools, cannot begin here, and would hold up each queue for a minute.
+                    .Configure<GrainTypeOptions>(o => o.Classes.RemoveWhere(c => c.Namespace == "Bank.Grains.Projections"));
                 configure?.Invoke(silo);
             }),
             cancellation);
