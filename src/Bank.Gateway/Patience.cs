@@ -10,15 +10,15 @@ internal sealed class Patience(IJournalReader journal, BankGatewayOptions option
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
     /// <summary>
-    /// A grain's answer. It is asked again where its silo, or the way to it, was lost under the call: whatever is asked of grains here has an
-    /// id of its own, so that it happens once however often it is asked for.
+    /// A grain's answer. It is asked again where its silo, or the way to it, was lost under the call: whatever is asked of grains here has
+    /// an id of its own, so that it happens once however often it is asked for.
     /// </summary>
     /// <param name="ask">Asks.</param>
     /// <param name="isDone">
     /// Of a command: whether the reply says that it is done. Only that is believed after a lost call, which may still be on its way to a
     /// grain while a later one is refused.
     /// </param>
-    /// <exception cref="TimeoutException">No answer in time, or none to be believed: what was asked for may happen none the less.</exception>
+    /// <exception cref="TimeoutException">No answer in time, or none to be believed: it may happen none the less.</exception>
     public async Task<T> For<T>(Func<Task<T>> ask, Func<T, bool>? isDone = null)
     {
         var asked = time.GetTimestamp();

@@ -42,7 +42,7 @@ public sealed class StreamSilo : IAsyncDisposable
                     .AddAdoNetGrainStorage("PubSubStore", o => (o.Invariant, o.ConnectionString) = ("Npgsql", OfOrleans(database)))
                     .AddPostgresJournal(o => o.ConnectionString = journal ?? database)
                     .AddPostgresJournalStreams(streams)
-                    // The bank's projections come along with the tests' tools, cannot begin here, and would hold up each queue for a minute.
+                    // The bank's projections come along with the tests' tools, cannot begin here, and would hold up each queue.
                     .Configure<GrainTypeOptions>(o => o.Classes.RemoveWhere(c => c.Namespace == "Bank.Grains.Projections"));
                 configure?.Invoke(silo);
             }),
