@@ -33,6 +33,8 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     private TView? _tentative;
     private StreamState _tentativeState;
     private Epoch _epoch = new();
+    // The version up to which events were not appended but found, in this epoch: somebody may have recorded them long before.
+    private long _found;
     private bool _lasts;
     private bool _open;
     private bool _mustLoad;
@@ -337,6 +339,8 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
 
         var before = _confirmed.State.Version;
         _confirmed.Advance(intent.After, position, recordedAt);
+        if (outcome is AppendOutcome.AlreadyAppended)
+            _found = intent.After.Version;
         if (before / shared.SnapshotEvery != intent.After.Version / shared.SnapshotEvery)
             SaveSnapshot();
         Resolved();
@@ -438,7 +442,13 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
                     // Committed, but perhaps its outcome is still on the way: the confirmed view must not be older than the answer.
                     if (_sent.FirstOrDefault(sent => sent.After == confirmed.Last) is { } last)
                         await EndOfAsync(last);
-                    if (epoch == _epoch && _open)
+                    if (epoch != _epoch || !_open)
+                        return;
+                    // What stands above the state that it was decided on was found there, so it may have been acknowledged, by another
+                    // activation, before this was even asked for.
+                    if (found is null && intent.After.Version < _found)
+                        Dispatch(intent);
+                    else
                         Finish(intent, found ?? new AppendOutcome.Confirmed(confirmed.Head));
                 }
                 else
@@ -544,6 +554,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
             intent.Events = intent.OnConflict == OnConflict.Insist ? intent.Events : null;
         _tentativeState = _confirmed.State;
         _epoch = new();
+        _found = 0;
         _lasts = _open = true;
         if (moved)
             Notify(tentative: true, confirmed: true);

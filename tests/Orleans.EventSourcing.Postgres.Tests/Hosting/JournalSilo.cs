@@ -132,8 +132,15 @@ public class OneSilo(PrivatePostgres postgres) : IAsyncLifetime
     /// <summary>Appends to a stream as an activation elsewhere would, of which this cluster knows nothing.</summary>
     public async Task<Guid> AppendBehindAsync(string streamId, params object[] events)
     {
-        var answer = Assert.IsType<Answer.Confirmed>(await _other.AskAsync(new(streamId, null)));
         var command = Guid.NewGuid();
+        await AppendBehindAsync(streamId, command, [], events);
+        return command;
+    }
+
+    /// <summary>The same, of a command that a caller has given an id and a hash.</summary>
+    public async Task AppendBehindAsync(string streamId, Guid command, byte[] hash, params object[] events)
+    {
+        var answer = Assert.IsType<Answer.Confirmed>(await _other.AskAsync(new(streamId, null)));
         var encoded = events.Select((e, i) =>
         {
             var codec = First.Events.For(e);
@@ -142,10 +149,9 @@ public class OneSilo(PrivatePostgres postgres) : IAsyncLifetime
                 codec.Name,
                 codec.SchemaVersion,
                 codec.Encode(e),
-                EventMetadata.Write(i + 1, events.Length, command, [], null));
+                EventMetadata.Write(i + 1, events.Length, command, hash, null));
         });
         Assert.IsType<AppendOutcome.Appended>(await _other.AppendAsync(new(streamId, answer.Last, [.. encoded], new())));
-        return command;
     }
 
     public async Task<int> ExecuteAsync(string sql)

@@ -58,6 +58,43 @@ public sealed class TrapTests(OneSilo silo) : IClassFixture<OneSilo>, IDisposabl
         Assert.Equal(new("Appended", 20, 3), await Purse.Take(Guid.NewGuid(), 80));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_refusal_does_not_stand_on_a_state_below_one_that_this_activation_has_only_found_recorded(bool outcomeIsLate)
+    {
+        await Purse.Put(Guid.NewGuid(), 10);
+        // Done elsewhere, and acknowledged there.
+        var command = Guid.NewGuid();
+        await silo.AppendBehindAsync(PurseStream, command, BitConverter.GetBytes(90), new Credited(90));
+        var (deciding, mayAsk, mayHear) = (Signal(), Signal(), Signal());
+        silo.Journal.OnAsk = async (_, go) =>
+        {
+            deciding.TrySetResult();
+            await mayAsk.Task;
+            var answer = await go();
+            mayHear.TrySetResult();
+            return answer;
+        };
+        if (outcomeIsLate)
+            silo.Journal.OnAppend = async (_, go) =>
+            {
+                var outcome = await go();
+                mayAsk.TrySetResult();
+                await mayHear.Task;
+                return outcome;
+            };
+
+        var take = Purse.Take(Guid.NewGuid(), 80);
+        await deciding.Task.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        // Its retry comes here: an append that stands on the stale state, and finds itself recorded exactly as it was decided.
+        var retry = await Purse.Put(command, 90);
+        mayAsk.TrySetResult();
+
+        Assert.Equal(new("AlreadyAppended", 100, 2), retry);
+        Assert.Equal(new("Appended", 20, 3), await take);
+    }
+
     [Fact]
     public async Task What_is_decided_while_the_stream_is_loaded_again_never_lands_on_a_state_that_nobody_has_looked_at()
     {
