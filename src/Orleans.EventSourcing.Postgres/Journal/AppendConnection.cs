@@ -225,6 +225,9 @@ internal sealed class AppendConnection : IAsyncDisposable
 /// <summary>The array arguments of <c>journal.append</c>; the lists are filled anew for each call.</summary>
 internal sealed class AppendColumns
 {
+    // No event has it.
+    private static readonly Guid NoEvent = Guid.AllBitsSet;
+
     private readonly List<int> _counts = [], _epochs = [];
     private readonly List<string> _streams = [], _types = [], _questionStreams = [];
     private readonly List<long> _versions = [];
@@ -263,13 +266,19 @@ internal sealed class AppendColumns
             if (!_epochNumbers.TryGetValue(append.Epoch, out var epoch))
                 _epochNumbers.Add(append.Epoch, epoch = _epochNumbers.Count);
             _epochs.Add(epoch);
-            var (version, previous) = append.Expected;
+            var (version, id) = append.Expected;
+            Guid? previous = version == 0 ? null : id;
+            // Sent once more to learn what became of it: it may be found, but what it stands on fell, so it must not be appended now, even
+            // if another activation has recorded the same command at that version since, on another history.
+            if (append.Epoch.EndedBy is not null)
+                previous = NoEvent;
             foreach (var e in append.Events)
             {
                 _streams.Add(append.StreamId);
-                _previousIds.Add(version == 0 ? null : previous);
+                _previousIds.Add(previous);
                 _versions.Add(++version);
-                _eventIds.Add(previous = e.EventId);
+                _eventIds.Add(e.EventId);
+                previous = e.EventId;
                 _types.Add(e.EventType);
                 _schemaVersions.Add(e.SchemaVersion);
                 _data.Add(e.Data);

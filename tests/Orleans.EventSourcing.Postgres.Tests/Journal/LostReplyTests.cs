@@ -64,6 +64,33 @@ public sealed class LostReplyTests(PrivatePostgres postgres) : JournalTest(postg
         Assert.Equal(2, await CountEventsAsync());
     }
 
+    [Theory]
+    [InlineData(Fault.CutAfter, "AlreadyAppended", 3)]
+    [InlineData(Fault.CutBefore, "Unavailable", 2)]
+    public async Task What_was_lost_and_has_fallen_since_is_looked_for_and_never_lands_on_another_history(
+        Fault fault, string outcome, int recorded)
+    {
+        await using var proxy = new TcpProxy(Database.App);
+        var journal = OpenThrough(proxy);
+        // Another activation has recorded a command of the same id as one that this append was decided on, after other events.
+        var first = Make.First("account-1");
+        var second = first.Next();
+        var elsewhere = Open();
+        Assert.IsType<AppendOutcome.Appended>(await elsewhere.AppendAsync(first));
+        Assert.IsType<AppendOutcome.Appended>(await elsewhere.AppendAsync(second));
+        var append = second.Next(epoch: new());
+        proxy.OnRequest = request =>
+        {
+            if (!IsCall(request) || append.Epoch.EndedBy is not null)
+                return Fault.None;
+            append.Epoch.End(AppendOutcome.Unknown.Instance);
+            return fault;
+        };
+
+        Assert.Equal(outcome, (await journal.AppendAsync(append)).GetType().Name);
+        Assert.Equal(recorded, await CountEventsAsync());
+    }
+
     [Fact]
     public async Task While_nothing_can_be_sent_an_append_is_unavailable_and_certainly_not_written()
     {
