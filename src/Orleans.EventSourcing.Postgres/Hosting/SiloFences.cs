@@ -19,28 +19,28 @@ internal sealed class SiloFences(
     ILogger<SiloFences> log) : ISiloFences, ILifecycleParticipant<ISiloLifecycle>, IAsyncDisposable
 {
     private readonly NpgsqlDataSource _database = JournalDatabase.BuildReads(options);
-    private readonly SemaphoreSlim _turn = new(1);
+    private readonly Lock _gate = new();
+    private Task _fencing = Task.CompletedTask;
     private ImmutableHashSet<string> _fenced = [];
     private ClusterMembershipSnapshot? _checked;
 
     public async Task WaitAsync(CancellationToken cancellation)
     {
         var view = membership.CurrentSnapshot;
-        if (ReferenceEquals(Volatile.Read(ref _checked), view))
-            return;
+        for (var isOurs = false; !isOurs && !ReferenceEquals(Volatile.Read(ref _checked), view);)
+        {
+            Task fencing;
+            lock (_gate)
+            {
+                // One attempt for all that wait, however it ends: where the database is silent, one after the other would wait for the
+                // time-outs of all before it.
+                isOurs = _fencing.IsCompleted;
+                if (isOurs)
+                    _fencing = FenceDeadAsync(view);
+                fencing = _fencing;
+            }
 
-        await _turn.WaitAsync(cancellation).ConfigureAwait(false);
-        try
-        {
-            var dead = DeadIn(view).Except(_fenced);
-            if (!dead.IsEmpty)
-                await FenceAsync("SELECT journal.fence($1)", [.. dead], cancellation).ConfigureAwait(false);
-            _fenced = _fenced.Union(dead);
-            Volatile.Write(ref _checked, view);
-        }
-        finally
-        {
-            _turn.Release();
+            await fencing.WaitAsync(cancellation).ConfigureAwait(false);
         }
     }
 
@@ -50,6 +50,18 @@ internal sealed class SiloFences(
         nameof(SiloFences), ServiceLifecycleStage.RuntimeGrainServices, FencePredecessorsAsync, _ => Task.CompletedTask);
 
     public ValueTask DisposeAsync() => _database.DisposeAsync();
+
+    // One at a time.
+    private async Task FenceDeadAsync(ClusterMembershipSnapshot view)
+    {
+        // Away from whoever asked first: it belongs to no grain.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        var dead = DeadIn(view).Except(_fenced);
+        if (!dead.IsEmpty)
+            await FenceAsync("SELECT journal.fence($1)", [.. dead], CancellationToken.None).ConfigureAwait(false);
+        _fenced = _fenced.Union(dead);
+        Volatile.Write(ref _checked, view);
+    }
 
     // A predecessor that the cluster's membership has forgotten, or never knew, is in the journal's list if it ever wrote.
     private Task FencePredecessorsAsync(CancellationToken cancellation) => FenceAsync(

@@ -79,6 +79,30 @@ public sealed class SiloFencesTests(PrivatePostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task All_who_wait_for_a_dead_silo_to_be_fenced_hear_at_the_same_time_that_it_cannot_be()
+    {
+        await using var survivor = await JournalSilo.StartAsync(_database, "test", o => o.ReadTimeout = TimeSpan.FromSeconds(3));
+        await using var victim = await JournalSilo.StartAsync(_database, "test");
+        await victim.DropAsync();
+        await Eventually.UntilAsync("the victim is dead in the survivor's view", () => IsDead(survivor, victim.Address), Patience);
+        await using var connection = await _owner.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await using (var hold = new NpgsqlCommand("SELECT FROM journal.head FOR UPDATE", connection, transaction))
+            await hold.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+
+        var fences = survivor.Services.GetRequiredService<ISiloFences>();
+        Task[] waiting = [.. Enumerable.Range(0, 20).Select(_ => fences.WaitAsync(TestContext.Current.CancellationToken))];
+        // One after the other they would take a minute, longer than Orleans lets a call to a grain take.
+        await Task.WhenAll(waiting).ContinueWith(_ => { }, TaskScheduler.Default)
+            .WaitAsync(TimeSpan.FromSeconds(25), TestContext.Current.CancellationToken);
+        Assert.All(waiting, one => Assert.IsType<JournalUnavailableException>(one.Exception?.InnerException));
+
+        await transaction.RollbackAsync(TestContext.Current.CancellationToken);
+        await fences.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.True(await IsFencedAsync(SiloName.Of("test", victim.Address)));
+    }
+
+    [Fact]
     public async Task A_silo_fences_whoever_had_its_endpoint_before_it_and_nobody_else()
     {
         var port = JournalSilo.FreePort();
