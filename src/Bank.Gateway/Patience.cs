@@ -36,6 +36,11 @@ internal sealed class Patience(IJournalReader journal, BankGatewayOptions option
             {
                 await Task.Delay(Pause, time);
             }
+            catch (JournalUnavailableException e) when (lost && isDone is not null)
+            {
+                // The grain could not be loaded on another silo; on the one that was lost it may have done it.
+                throw new TimeoutException(e.Message, e);
+            }
         }
     }
 
