@@ -21,9 +21,13 @@ internal sealed class Acknowledged
     public long Highest => Volatile.Read(ref _highest);
 
     /// <summary>What a read of that account or transfer must hold.</summary>
-    public long Of(Guid id) => Math.Max(
-        Volatile.Read(ref _floor),
-        Math.Max(_newer.GetValueOrDefault(id), _older.GetValueOrDefault(id)));
+    public long Of(Guid id)
+    {
+        // In this order, which is that of forgetting backwards: what is not found any more stands in the next place by then.
+        var newer = Volatile.Read(ref _newer).GetValueOrDefault(id);
+        var older = Volatile.Read(ref _older).GetValueOrDefault(id);
+        return Math.Max(Volatile.Read(ref _floor), Math.Max(newer, older));
+    }
 
     /// <summary>Somebody is about to be told of this position.</summary>
     public void Add(long position, params ReadOnlySpan<Guid> ids)
@@ -44,8 +48,8 @@ internal sealed class Acknowledged
                 return;
             // The floor first: a reader that no longer finds an entry must find it under the floor.
             Volatile.Write(ref _floor, Math.Max(_floor, _older.Values.DefaultIfEmpty().Max()));
-            _older = _newer;
-            _newer = [];
+            Volatile.Write(ref _older, _newer);
+            Volatile.Write(ref _newer, []);
         }
     }
 }
