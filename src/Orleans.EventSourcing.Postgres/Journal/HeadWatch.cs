@@ -32,7 +32,9 @@ internal sealed class HeadWatch(NpgsqlDataSource database, ILogger log)
                 }
 
                 Log.HeadFreed(log, blocker.ProcessId, blocker.User);
-                await using var terminate = database.CreateCommand("SELECT pg_terminate_backend($1)");
+                // Looked at once more: it may have gone on since, and wait for a standby by now.
+                await using var terminate = database.CreateCommand(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Client'");
                 terminate.Parameters.Add(new NpgsqlParameter<int> { TypedValue = blocker.ProcessId });
                 await terminate.ExecuteNonQueryAsync().ConfigureAwait(false);
             }
