@@ -18,6 +18,7 @@ public static class BankGateway
     public static IServiceCollection AddBankGateway(this IServiceCollection services, BankGatewayOptions? options = null)
     {
         services.AddSingleton(options ?? new());
+        services.AddSingleton<Admission>();
         services.AddSingleton<Patience>();
         services.AddSingleton<Acknowledged>();
         services.AddSingleton<LiveMessages>();
@@ -38,6 +39,7 @@ public static class BankGateway
         app.UseStatusCodePages(context => Failures.DescribeAsync(context.HttpContext));
         app.UseMiddleware<Failures>();
         app.Use(OriginCheck.InvokeAsync);
+        app.Use(app.Services.GetRequiredService<Admission>().InvokeAsync);
         app.UseWebSockets();
         app.UseRouting();
 

@@ -9,6 +9,12 @@ public sealed class BankGatewayOptions
     /// </summary>
     public TimeSpan AnswerWithin { get; set; } = TimeSpan.FromSeconds(25);
 
+    /// <summary>
+    /// How many commands are under way at a time; default 1,000. Others are refused at once as <c>overloaded</c>. A batch of the journal
+    /// holds as many, so that more would wait for a second one.
+    /// </summary>
+    public int CommandsInFlight { get; set; } = 1_000;
+
     /// <summary>How often a live feed that has nothing to say says so; default 15 s.</summary>
     public TimeSpan LiveBeat { get; set; } = TimeSpan.FromSeconds(15);
 
