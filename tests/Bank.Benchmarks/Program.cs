@@ -12,9 +12,16 @@ Scenario[] scenarios =
     new Writer(),
     new Grains(),
     new Hot(),
+    new Peers(),
+    new Http(),
+    new Cold(),
+    new Memory(),
+    new Replays(),
+    new Overload(),
     new Transfers(),
     new Streams(),
     new Cost(),
+    new Growth(),
     new Scale(),
 ];
 
@@ -48,8 +55,11 @@ bench.SetAction(async (parsed, _) =>
             }))];
     try
     {
-        var chosen = parsed.GetValue(names) is { Length: > 0 } some ? scenarios.Where(s => some.Contains(s.Name)) : scenarios;
-        var report = await Run.AllAsync([.. chosen], parsed.GetValue(quick) ? Pace.Quick : Pace.Full, Console.Out, stop.Token);
+        var pace = parsed.GetValue(quick) ? Pace.Quick : Pace.Full;
+        var chosen = scenarios.Where(scenario => parsed.GetValue(names) is { Length: > 0 } some
+            ? some.Contains(scenario.Name)
+            : pace.IsQuick || !scenario.OnlyByName);
+        var report = await Run.AllAsync([.. chosen], pace, Console.Out, stop.Token);
         if (parsed.GetValue(json) is { } file)
             await File.WriteAllTextAsync(file.FullName, report.ToJson() + "\n", stop.Token);
         return 0;

@@ -12,6 +12,9 @@ internal abstract class Scenario
     /// <summary>One line for the help.</summary>
     public abstract string About { get; }
 
+    /// <summary>Too long for a run of everything: it is measured when it is asked for, and in a quick run.</summary>
+    public virtual bool OnlyByName => false;
+
     /// <summary>Prepares, measures and cleans up, all but the server.</summary>
     public abstract Task MeasureAsync(Comparison comparison, UnshakenPostgres postgres, CancellationToken cancellation);
 }

@@ -58,7 +58,8 @@ internal sealed record Report(
     public string ToJson() => JsonSerializer.Serialize(this, Json);
 
     private static string VersionOf(Assembly assembly) =>
-        assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
+        assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()
+            ?.InformationalVersion.Split('+', ' ')[0].TrimEnd('.') ?? "unknown";
 }
 
 /// <summary>How the run was told to measure.</summary>

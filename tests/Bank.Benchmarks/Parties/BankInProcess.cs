@@ -23,7 +23,7 @@ internal sealed class BankInProcess : IAsyncDisposable
     private readonly string _name;
     private readonly IHost _host;
     private readonly IGrainFactory _grains;
-    private readonly Account[] _accounts;
+    private readonly BankAccount[] _accounts;
 
     private BankInProcess(string name, IHost host, TestDatabase database, int accounts)
     {
@@ -32,23 +32,29 @@ internal sealed class BankInProcess : IAsyncDisposable
         Database = database;
         _grains = host.Services.GetRequiredService<IGrainFactory>();
         _accounts = [.. Enumerable.Range(0, accounts).Select(_ => new AccountId(Guid.NewGuid()))
-            .Select(id => new Account(id, _grains.GetGrain<IBankAccountGrain>(id.Value)))];
+            .Select(id => new BankAccount(id, _grains.GetGrain<IBankAccountGrain>(id.Value)))];
     }
 
     public TestDatabase Database { get; }
 
-    private sealed record Account(AccountId Id, IBankAccountGrain Grain);
+    public IServiceProvider Services => _host.Services;
+
+    public IReadOnlyList<BankAccount> Accounts => _accounts;
 
     /// <summary>The whole product: with the read models' projections, call filters, dashboard and watchdog beside the grains.</summary>
+    /// <param name="postgres">Gets a database for it.</param>
+    /// <param name="comparison">What it is for.</param>
+    /// <param name="cancellation">Ends the start.</param>
+    /// <param name="accounts">How many it opens; the pace's number by default.</param>
     public static Task<BankInProcess> StartWholeAsync(
-        UnshakenPostgres postgres, Comparison comparison, CancellationToken cancellation) => StartAsync(
-            "product", postgres, comparison, (builder, database) =>
+        UnshakenPostgres postgres, Comparison comparison, CancellationToken cancellation, int? accounts = null) => StartAsync(
+            "product", postgres, comparison, accounts, (builder, database) =>
                 builder.AddBankSilo(database.App, Ports.PreferredOrFree(0), Ports.PreferredOrFree(0)), cancellation);
 
     /// <summary>The grains on the journal, and nothing else that the product runs in a silo.</summary>
     public static Task<BankInProcess> StartAloneAsync(
         UnshakenPostgres postgres, Comparison comparison, CancellationToken cancellation) => StartAsync(
-            "grains", postgres, comparison, (builder, database) =>
+            "grains", postgres, comparison, null, (builder, database) =>
             {
                 var bank = new BankOptions();
                 builder.Services.AddSingleton(TimeProvider.System).AddSingleton(bank).AddSingleton<BankMetrics>();
@@ -63,8 +69,8 @@ internal sealed class BankInProcess : IAsyncDisposable
             cancellation);
 
     private static async Task<BankInProcess> StartAsync(
-        string name, UnshakenPostgres postgres, Comparison comparison, Action<HostApplicationBuilder, TestDatabase> compose,
-        CancellationToken cancellation)
+        string name, UnshakenPostgres postgres, Comparison comparison, int? accounts,
+        Action<HostApplicationBuilder, TestDatabase> compose, CancellationToken cancellation)
     {
         comparison.Say("starting a silo and opening accounts");
         var builder = Microsoft.Extensions.Hosting.Host.CreateApplicationBuilder();
@@ -76,7 +82,7 @@ internal sealed class BankInProcess : IAsyncDisposable
         try
         {
             await host.StartAsync(cancellation);
-            var bank = new BankInProcess(name, host, database, comparison.Pace.Accounts);
+            var bank = new BankInProcess(name, host, database, accounts ?? comparison.Pace.Accounts);
             foreach (var some in bank._accounts.Chunk(500))
                 Expect(await Task.WhenAll(some.Select(account => account.Grain.Open(
                     "Ada Lovelace", "USD", new(InitialDeposit, 2), new(DerivedId.Opening(account.Id), Payload.CorrelationId)))));
@@ -117,27 +123,33 @@ internal sealed class BankInProcess : IAsyncDisposable
         }
     }
 
-    private static LoadParty DepositsTo(string name, int callers, Func<int, Account> account)
+    /// <summary>So many deposits, one after the other by each of 500 callers.</summary>
+    /// <param name="deposits">How many in all.</param>
+    /// <param name="account">Whose the nth one is.</param>
+    /// <param name="key">Under which the nth one is made.</param>
+    public static Task DepositAsync(int deposits, Func<int, BankAccount> account, Func<int, string> key)
+    {
+        var next = -1;
+        return Task.WhenAll(Enumerable.Range(0, 500).Select(async _ =>
+        {
+            while (Interlocked.Increment(ref next) is var n && n < deposits)
+                Expect(await account(n).DepositAsync(key(n)));
+        }));
+    }
+
+    private static LoadParty DepositsTo(string name, int callers, Func<int, BankAccount> account)
     {
         var keys = new long[callers];
         var run = Guid.NewGuid();
         return new(name, "commands/s", (time, cancellation) => Load.RunAsync(callers, time, DepositAsync, cancellation));
 
-        async Task DepositAsync(int caller)
-        {
-            var to = account(caller);
-            Expect(await to.Grain.Deposit(
-                new(Payload.Amount.MinorUnits, Payload.Amount.Digits),
-                Payload.Description,
-                new(DerivedId.Command(to.Id, Key(run, caller, keys)), Payload.CorrelationId)));
-        }
+        async Task DepositAsync(int caller) => Expect(await account(caller).DepositAsync(Key(run, caller, keys)));
     }
 
-    // Ids are derived as the gateway does it.
     private static string Key(Guid run, int caller, long[] keys) =>
         string.Create(CultureInfo.InvariantCulture, $"{run}-{caller}-{keys[caller]++}");
 
-    private static void Expect(params ReadOnlySpan<CommandReply> replies)
+    public static void Expect(params ReadOnlySpan<CommandReply> replies)
     {
         foreach (var reply in replies)
             if (reply is not { Status: ReplyStatus.Done, Replayed: false })
@@ -152,4 +164,14 @@ internal sealed class BankInProcess : IAsyncDisposable
         await host.StopAsync(new CancellationToken(canceled: true));
         await ((IAsyncDisposable)host).DisposeAsync();
     }
+}
+
+/// <summary>An open account.</summary>
+internal sealed record BankAccount(AccountId Id, IBankAccountGrain Grain)
+{
+    /// <summary>The deposit that every load makes; its id is derived from the key as the gateway does it.</summary>
+    public Task<CommandReply> DepositAsync(string key) => Grain.Deposit(
+        new(Payload.Amount.MinorUnits, Payload.Amount.Digits),
+        Payload.Description,
+        new(DerivedId.Command(Id, key), Payload.CorrelationId));
 }
