@@ -84,7 +84,8 @@ public sealed class PackageTests(PackedEngine package, PrivatePostgres postgres)
     public void Ten_lines_put_a_grain_on_PostgreSQL()
     {
         var program = Regex.Match(PackedEngine.Readme, @"// Program\.cs\n(.+?)\n```", RegexOptions.Singleline).Groups[1].Value;
-        var (from, to) = (program.IndexOf("var builder", StringComparison.Ordinal), program.IndexOf("\n\nConsole", StringComparison.Ordinal));
+        var from = program.IndexOf("var builder", StringComparison.Ordinal);
+        var to = program.IndexOf("\n\nConsole", StringComparison.Ordinal);
         Assert.Equal(10, program[from..to].Split('\n').Length);
     }
 
