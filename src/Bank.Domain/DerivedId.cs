@@ -7,6 +7,7 @@ namespace Bank.Domain;
 public static class DerivedId
 {
     private static readonly Guid OpenNamespace = new("f8a7c2d6-9d0e-4c53-8b1f-3a6e5d4c7b20");
+    private static readonly Guid ActNamespace = new("2b9a4b0e-6f1c-4d38-9c55-7e1d0a8f3c64");
 
     /// <summary>The account that a key opens.</summary>
     public static AccountId Account(string key) => new(Uuid.V5(OpenNamespace, Keyed("open", key)));
@@ -25,6 +26,11 @@ public static class DerivedId
 
     /// <summary>A step of a transfer, whatever its outcome, and the event that records it.</summary>
     public static Guid Step(TransferId transfer, TransferStep step) => Uuid.V5(transfer.Value, "step:" + step.Name());
+
+    /// <summary>What an operator does to a projection, and the event that records it.</summary>
+    /// <param name="projection">Its name, which has no colon.</param>
+    /// <param name="key">The operator's.</param>
+    public static Guid Act(string projection, string key) => Uuid.V5(ActNamespace, Keyed($"act:{projection}", key));
 
     // Keys are the callers'. Whatever is to keep the keys of two callers apart is added here, and nowhere else.
     private static string Keyed(string use, string key) => $"{use}:{key}";

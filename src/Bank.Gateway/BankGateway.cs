@@ -22,6 +22,7 @@ public static class BankGateway
         services.AddSingleton<Patience>();
         services.AddSingleton<Acknowledged>();
         services.AddSingleton<LiveMessages>();
+        services.AddSingleton<LiveMetrics>();
         services.AddSingleton<LiveFeeds>();
         services.Configure<KestrelServerOptions>(server =>
         {

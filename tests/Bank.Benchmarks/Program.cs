@@ -20,6 +20,7 @@ Scenario[] scenarios =
     new Overload(),
     new Transfers(),
     new Streams(),
+    new Projections(),
     new Cost(),
     new Growth(),
     new Scale(),

@@ -1,4 +1,7 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using System.Net;
+using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json.Nodes;
@@ -11,8 +14,11 @@ namespace Bank.Gateway.Tests;
 public sealed class LiveTests(PrivatePostgres postgres) : IAsyncLifetime
 {
     private const int Accounts = 4;
+    private const int Depositors = 8;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly int ClientsPerKind = Scale.Of(10, 100);
     private static readonly int EventsPerAccount = Scale.Of(250, 25_000);
+    private static readonly int WideEvents = Scale.Of(8_000, 80_000);
 
     private TestBank bank = null!;
 
@@ -33,61 +39,62 @@ public sealed class LiveTests(PrivatePostgres postgres) : IAsyncLifetime
     {
         var ids = await Task.WhenAll(Enumerable.Range(0, Accounts).Select(_ => bank.Rest.OpenAsync()));
         var random = new Random(20261124);
+        using var counted = new Counted(bank);
         var clients = Enumerable.Range(0, ClientsPerKind).SelectMany(n => new[]
         {
             FollowAsync(FollowEventStreamAsync, ids[n % Accounts], new(random.Next())),
             FollowAsync(FollowWebSocketAsync, ids[n % Accounts], new(random.Next())),
         }).ToList();
 
-        await Task.WhenAll(ids.Select(async id =>
+        await Task.WhenAll(ids.SelectMany(id => Enumerable.Range(0, Depositors).Select(async depositor =>
         {
-            for (var n = 0; n < EventsPerAccount; n++)
+            for (var n = depositor; n < EventsPerAccount; n += Depositors)
                 (await bank.Rest.DepositAsync(id, "1")).Is(200);
-        }));
+        })));
 
         var expected = Enumerable.Range(1, EventsPerAccount + 1).Select(n => (long)n).ToList();
         foreach (var seen in await Task.WhenAll(clients))
             Assert.Equal(expected, seen);
         Assert.Empty(bank.Errors);
+        foreach (var (instrument, tag) in new[]
+            { ("bank.live.events", "sse"), ("bank.live.events", "websocket"), ("journal.tail.wakeups", "notified") })
+            Assert.InRange(counted.Of(instrument, tag), 1, long.MaxValue);
+        await Eventually.UntilAsync(
+            "all clients have gone", () => Task.FromResult(counted.Of("bank.live.clients")), clients => clients == 0, Patience);
     }
 
     [Fact]
-    public async Task A_client_that_does_not_read_is_dropped_and_hurts_nobody()
+    public async Task Clients_that_do_not_read_are_dropped_and_hurt_nobody()
     {
         var id = await bank.Rest.OpenAsync();
-        using var socket = new System.Net.Sockets.TcpClient();
-        socket.ReceiveBufferSize = 4096;
-        await socket.ConnectAsync(IPAddress.Loopback, bank.Address.Port, Cancellation);
-        await socket.GetStream().WriteAsync(
-            Encoding.ASCII.GetBytes($"GET /api/v1/accounts/{id}/live?from_position=1 HTTP/1.1\r\nHost: {bank.Address.Authority}\r\n\r\n"),
-            Cancellation);
+        using var counted = new Counted(bank);
+        using var eventStream = await DeafAsync(id, "");
+        using var webSocket = await DeafAsync(
+            id,
+            "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n");
 
         // More than the sockets' own buffers hold between server and client: some megabytes each.
         var wide = new JsonObject { ["amount"] = "1", ["description"] = string.Concat(Enumerable.Repeat("😀", 500)) }.ToJsonString();
-        var reading = FollowAsync(FollowEventStreamAsync, id, new(1), until: 8_001);
+        var reading = FollowAsync(FollowEventStreamAsync, id, new(1), until: WideEvents + 1);
+        var before = GC.GetTotalMemory(forceFullCollection: true);
         await Task.WhenAll(Enumerable.Range(0, 100).Select(async _ =>
         {
-            for (var n = 0; n < 80; n++)
+            for (var n = 0; n < WideEvents / 100; n++)
                 (await bank.Rest.PostAsync($"/api/v1/accounts/{id}/deposit", wide)).Is(200);
         }));
-        Assert.Equal(8_001, (await reading).Count);
+        Assert.Equal(WideEvents + 1, (await reading).Count);
+        // With the many events of a run on demand: neither whoever does not read, nor the window, keeps them.
+        var grown = GC.GetTotalMemory(forceFullCollection: true) - before;
+        TestContext.Current.SendDiagnosticMessage($"{grown >> 20} MiB more after {WideEvents} events of 2 KB");
+        Assert.InRange(grown, long.MinValue, 128 << 20);
 
-        // It is cut off, so that reading on at last comes to an end.
-        var rest = new byte[1 << 16];
+        // They are cut off, so that reading on at last comes to an end.
+        await CutOffAsync(eventStream);
+        await CutOffAsync(webSocket);
         await Eventually.UntilAsync(
-            "the client that does not read is cut off",
-            async () =>
-            {
-                try
-                {
-                    return (await socket.GetStream().ReadAsync(rest, Cancellation) == 0, "more");
-                }
-                catch (IOException)
-                {
-                    return (true, "reset");
-                }
-            },
-            TimeSpan.FromSeconds(60));
+            "both have been ended for their slowness",
+            () => Task.FromResult(counted.Of("bank.live.ended", "slow_consumer")), ended => ended == 2, Patience);
     }
 
     [Fact]
@@ -105,6 +112,12 @@ public sealed class LiveTests(PrivatePostgres postgres) : IAsyncLifetime
         Assert.Equal(": the journal\n\n:\n\n", await FirstAsync(client, "", length: 18));
 
         (await bank.Rest.GetAsync($"/api/v1/accounts/{id}/live?from_position=999999")).Is(409, "position_beyond_head");
+        (await bank.Rest.GetOnceAsync("/api/v1/events/live", ("Last-Event-ID", "999999"))).Is(409, "position_beyond_head");
+        using var socket = new ClientWebSocket();
+        socket.Options.CollectHttpResponseDetails = true;
+        await Assert.ThrowsAsync<WebSocketException>(() => socket.ConnectAsync(
+            new($"ws://{bank.Address.Authority}/api/v1/events/live?from_position=999999"), Cancellation));
+        Assert.Equal(HttpStatusCode.Conflict, socket.HttpStatusCode);
         (await bank.Rest.GetAsync($"/api/v1/accounts/{Guid.NewGuid()}/live")).Is(404, "account_not_found");
         (await bank.Rest.GetAsync("/api/v1/events/live?from_position=0")).Is(400, "malformed_request");
 
@@ -147,6 +160,37 @@ public sealed class LiveTests(PrivatePostgres postgres) : IAsyncLifetime
         var last = await socket.ReceiveAsync(new byte[64].AsMemory(), Cancellation);
         Assert.Equal((WebSocketMessageType.Close, "shutting_down"), (last.MessageType, socket.CloseStatusDescription));
         await closed;
+    }
+
+    // Asks for an account's events, and never reads one.
+    private async Task<TcpClient> DeafAsync(Guid account, string headers)
+    {
+        var client = new TcpClient { ReceiveBufferSize = 4096 };
+        await client.ConnectAsync(IPAddress.Loopback, bank.Address.Port, Cancellation);
+        await client.GetStream().WriteAsync(
+            Encoding.ASCII.GetBytes(
+                $"GET /api/v1/accounts/{account}/live?from_position=1 HTTP/1.1\r\nHost: {bank.Address.Authority}\r\n{headers}\r\n"),
+            Cancellation);
+        return client;
+    }
+
+    private static async Task CutOffAsync(TcpClient client)
+    {
+        var rest = new byte[1 << 16];
+        await Eventually.UntilAsync(
+            "the client that does not read is cut off",
+            async () =>
+            {
+                try
+                {
+                    return (await client.GetStream().ReadAsync(rest, Cancellation) == 0, "more");
+                }
+                catch (IOException)
+                {
+                    return (true, "reset");
+                }
+            },
+            Patience);
     }
 
     /// <summary>Follows an account from its beginning over many connections, and returns the versions that it saw.</summary>
@@ -203,4 +247,34 @@ public sealed class LiveTests(PrivatePostgres postgres) : IAsyncLifetime
             return;
         }
     }
+}
+
+/// <summary>What instruments of one bank have counted since.</summary>
+internal sealed class Counted : IDisposable
+{
+    private readonly MeterListener listener = new();
+    private readonly ConcurrentDictionary<(string Name, string? Tag), long> sums = [];
+
+    public Counted(TestBank bank)
+    {
+        listener.InstrumentPublished = (instrument, self) =>
+        {
+            // Others run in this process, too.
+            if (ReferenceEquals(instrument.Meter.Scope, bank.Meters))
+                self.EnableMeasurementEvents(instrument);
+        };
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) =>
+        {
+            sums.AddOrUpdate((instrument.Name, null), value, (_, before) => before + value);
+            foreach (var tag in tags)
+                if (tag.Value is string text)
+                    sums.AddOrUpdate((instrument.Name, text), value, (_, before) => before + value);
+        });
+        listener.Start();
+    }
+
+    /// <summary>The sum of an instrument's measurements, of all or of those with a tag of this value.</summary>
+    public long Of(string instrument, string? tag = null) => sums.GetValueOrDefault((instrument, tag));
+
+    public void Dispose() => listener.Dispose();
 }

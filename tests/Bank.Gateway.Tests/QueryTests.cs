@@ -51,8 +51,11 @@ public sealed class QueryTests(OneBank.Fixture shared)
     [Fact]
     public async Task What_operators_do_to_projections_is_recorded_and_unknown_ones_are_not_found()
     {
-        (await Rest.PostAsync("/api/v1/projections/daily_totals/pause", """{"reason": "a look"}""")).Is(200);
+        const string pause = "/api/v1/projections/daily_totals/pause";
+        Assert.False((await Rest.PostAsync(pause, """{"reason": "a look"}""", ("Idempotency-Key", "look"))).Is(200).IsReplay);
         Assert.Equal("paused", await StateAsync("daily_totals"));
+        Assert.True((await Rest.PostAsync(pause, """{"reason": "a look"}""", ("Idempotency-Key", "look"))).Is(200).IsReplay);
+        (await Rest.PostAsync(pause, """{"reason": "another"}""", ("Idempotency-Key", "look"))).Is(422, "idempotency_key_reused");
         (await Rest.PostAsync("/api/v1/projections/daily_totals/resume", "")).Is(200);
         Assert.Equal("running", await StateAsync("daily_totals"));
         (await Rest.PostAsync("/api/v1/projections/daily_totals/partitions/0/retry", "")).Is(409, "partition_not_parked");

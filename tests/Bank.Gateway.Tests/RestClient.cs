@@ -42,7 +42,8 @@ public sealed class RestClient(Uri address) : IDisposable
         answer => answer.Code != "read_model_behind",
         TimeSpan.FromSeconds(60));
 
-    public Task<Answer> GetOnceAsync(string path) => SendAsync(HttpMethod.Get, path, null);
+    public Task<Answer> GetOnceAsync(string path, params (string Name, string Value)[] headers) =>
+        SendAsync(HttpMethod.Get, path, null, headers);
 
     public Task<Answer> PostAsync(string path, string body, params (string Name, string Value)[] headers) =>
         SendAsync(HttpMethod.Post, path, body, headers);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.Sockets;
 using Bank.Host;
@@ -30,6 +31,9 @@ public sealed class TestBank : IAsyncDisposable
     public RestClient Rest { get; }
 
     public IGrainFactory Grains => app.Services.GetRequiredService<IGrainFactory>();
+
+    /// <summary>Whose instruments are this bank's.</summary>
+    public IMeterFactory Meters => app.Services.GetRequiredService<IMeterFactory>();
 
     /// <summary>What was logged as an error: nothing that a client sends may be one.</summary>
     public IReadOnlyCollection<string> Errors => errors.Lines;

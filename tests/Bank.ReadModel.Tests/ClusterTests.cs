@@ -1,22 +1,16 @@
-using System.Net;
-using System.Net.Sockets;
-using Bank.Contracts;
 using Bank.Domain;
-using Bank.Host;
 using Bank.ReadModel.Accounts;
 using Bank.Testing;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using Orleans.EventSourcing.Postgres;
 using Xunit;
 
 namespace Bank.ReadModel.Tests;
 
 /// <summary>The projections of the product's silos, fed by its streams.</summary>
-public sealed class ClusterTests(PrivatePostgres postgres) : ReadModelTest(postgres)
+public sealed class ClusterTests(PrivatePostgres postgres) : SiloTest(postgres)
 {
     [Fact]
     public async Task Read_models_follow_the_journal_are_rebuilt_on_demand_and_outlive_a_silo()
@@ -32,9 +26,11 @@ public sealed class ClusterTests(PrivatePostgres postgres) : ReadModelTest(postg
         }
 
         var rebuild = second.Services.GetRequiredService<IGrainFactory>().GetGrain<IProjectionOperatorGrain>("accounts");
-        Assert.True(await rebuild.RebuildAsync(new("an operator", "a test")));
-        Assert.False(await second.Services.GetRequiredService<IGrainFactory>().GetGrain<IProjectionOperatorGrain>("no such")
-            .PauseAsync(new("an operator")));
+        Assert.Equal(OperatorOutcome.Done, await rebuild.RebuildAsync(new("an operator", "a test")));
+        Assert.Equal(
+            OperatorOutcome.NothingToActOn,
+            await second.Services.GetRequiredService<IGrainFactory>().GetGrain<IProjectionOperatorGrain>("no such")
+                .PauseAsync(new("an operator")));
         await Eventually.UntilAsync(
             "the new tables serve",
             async () => (await second.Services.GetRequiredService<ProjectionStatusReader>().ReadAsync(Cancellation))
@@ -94,51 +90,12 @@ public sealed class ClusterTests(PrivatePostgres postgres) : ReadModelTest(postg
 
         await Assert.ThrowsAsync<ReadModelBehindException>(() => accounts.FindAsync(id, position, Cancellation));
         foreach (var name in (string[])["accounts", "daily_totals", "transactions"])
-            Assert.True(await silo.Services.GetRequiredService<IGrainFactory>().GetGrain<IProjectionOperatorGrain>(name)
-                .SkipAsync(partition, position, new("an operator")));
+            Assert.Equal(
+                OperatorOutcome.Done,
+                await silo.Services.GetRequiredService<IGrainFactory>().GetGrain<IProjectionOperatorGrain>(name)
+                    .SkipAsync(partition, position, new("an operator")));
         Assert.Equal(HealthStatus.Healthy, (await CheckAsync()).Status);
         Assert.Null((await accounts.FindAsync(id, position, Cancellation)).Value);
         await silo.StopAsync(Cancellation);
-    }
-
-    private static async Task<(AccountId Id, Position Position)> OpenAccountAsync(IHost silo)
-    {
-        var id = new AccountId(Guid.NewGuid());
-        var reply = await silo.Services.GetRequiredService<IGrainFactory>().GetGrain<IBankAccountGrain>(id.Value)
-            .Open("Ada", "USD", new(1_000, 2), new(DerivedId.Opening(id)));
-        Assert.Equal(ReplyStatus.Done, reply.Status);
-        return (id, new(reply.Position));
-    }
-
-    private async Task<IHost> StartAsync()
-    {
-        var builder = Microsoft.Extensions.Hosting.Host.CreateApplicationBuilder();
-        builder.Logging.ClearProviders();
-        builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
-        {
-            ["Orleans:Membership:ProbeTimeout"] = "00:00:01",
-            ["Orleans:Membership:NumMissedProbesLimit"] = "2",
-            ["Orleans:Membership:TableRefreshTimeout"] = "00:00:02",
-        });
-        builder.AddBankSilo(Database.App, FreePort(), FreePort());
-        builder.AddBankHealth();
-        var host = builder.Build();
-        try
-        {
-            await host.StartAsync(Cancellation);
-            return host;
-        }
-        catch
-        {
-            host.Dispose();
-            throw;
-        }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Bank.Testing;
 using Npgsql;
 using Orleans.EventSourcing.Postgres;
@@ -8,9 +9,9 @@ namespace Bank.ReadModel.Tests;
 /// <summary>No event is missed and none is written twice, whatever happens to deliveries, activations and connections.</summary>
 public sealed class ExactlyOnceTests(PrivatePostgres postgres) : ReadModelTest(postgres)
 {
-    // What each of 32 clients does; on demand more: BANK_PROJECTIONS_ACTS=2000 takes about a minute on two idle cores.
-    private static readonly int Acts =
-        int.Parse(Environment.GetEnvironmentVariable("BANK_PROJECTIONS_ACTS") ?? "25", System.Globalization.CultureInfo.InvariantCulture);
+    // How long 32 clients go on; on demand longer: BANK_PROJECTIONS_SECONDS=60.
+    private static readonly TimeSpan Writing = TimeSpan.FromSeconds(
+        int.Parse(Environment.GetEnvironmentVariable("BANK_PROJECTIONS_SECONDS") ?? "10", CultureInfo.InvariantCulture));
 
     [Fact]
     public async Task The_tables_equal_a_fold_of_the_journal_while_writers_stall_and_projections_are_killed_moved_and_paused()
@@ -22,38 +23,31 @@ public sealed class ExactlyOnceTests(PrivatePostgres postgres) : ReadModelTest(p
         var operations = new ProjectionOperations(silos[0], Journal(), TimeProvider.System, partitions.WakeAsync);
         using var stop = new CancellationTokenSource();
         var delivering = delivery.KeepDeliveringAsync(stop.Token);
-        using var writing = new CancellationTokenSource();
+        using var writing = new CancellationTokenSource(Writing);
 
         var writers = Enumerable.Range(1, 32).Select(async seed =>
         {
             var random = new Random(seed);
             var writer = Writer(seed, accounts: 6);
-            for (var n = 0; n < Acts; n++)
+            while (!writing.IsCancellationRequested)
             {
                 await writer.ActAsync();
                 // Some are held up before they append.
                 if (random.Next(30) == 0)
                     await Task.Delay(random.Next(200), CancellationToken.None);
             }
-
         }).ToList();
         var stalling = StallAsync(writing.Token);
         var moving = MoveAsync(partitions, silos, delivery, writing.Token);
-        foreach (var projection in silos[0].Projections)
-        {
-            await operations.PauseAsync(projection.Name, new("test"), Cancellation);
-            await Task.Delay(300, Cancellation);
-            await operations.ResumeAsync(projection.Name, new("test"), Cancellation);
-        }
-
-        await Task.WhenAll(writers);
-        await writing.CancelAsync();
-        await Task.WhenAll(stalling, moving);
+        var pausing = PauseAsync(operations, writing.Token);
+        await Task.WhenAll([.. writers, stalling, moving, pausing]);
         await CaughtUpAsync(partitions);
         await stop.CancelAsync();
         await delivering;
 
         Assert.InRange(await moving, 5, int.MaxValue);
+        Assert.InRange(await stalling, 1, int.MaxValue);
+        Assert.InRange(await pausing, 4, int.MaxValue);
         await TablesEqualTheFoldAsync();
     }
 
@@ -136,10 +130,11 @@ public sealed class ExactlyOnceTests(PrivatePostgres postgres) : ReadModelTest(p
     }
 
     // Another session holds the head: appends that were numbered wait inside Postgres.
-    private async Task StallAsync(CancellationToken stop)
+    private async Task<int> StallAsync(CancellationToken stop)
     {
         var random = new Random(3);
-        while (!stop.IsCancellationRequested)
+        var stalls = 0;
+        for (; !stop.IsCancellationRequested; stalls++)
         {
             await using var connection = await Owner.OpenConnectionAsync(CancellationToken.None);
             await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);
@@ -149,6 +144,25 @@ public sealed class ExactlyOnceTests(PrivatePostgres postgres) : ReadModelTest(p
             await transaction.CommitAsync(CancellationToken.None);
             await Task.Delay(random.Next(1_000), CancellationToken.None);
         }
+
+        return stalls;
+    }
+
+    // One projection after the other, each at least once.
+    private static async Task<int> PauseAsync(ProjectionOperations operations, CancellationToken stop)
+    {
+        var projections = OfTheBank();
+        var pauses = 0;
+        for (; pauses < projections.Length || !stop.IsCancellationRequested; pauses++)
+        {
+            var name = projections[pauses % projections.Length].Name;
+            await operations.PauseAsync(name, new("test"), Cancellation);
+            await Task.Delay(300, CancellationToken.None);
+            await operations.ResumeAsync(name, new("test"), Cancellation);
+            await Task.Delay(300, CancellationToken.None);
+        }
+
+        return pauses;
     }
 
     private static async Task<int> MoveAsync(

@@ -4,7 +4,6 @@ using Bank.ReadModel.DailyTotals;
 using Bank.ReadModel.Transactions;
 using Bank.ReadModel.Transfers;
 using Bank.Testing;
-using Npgsql;
 using Xunit;
 
 namespace Bank.ReadModel.Tests;
@@ -15,14 +14,11 @@ namespace Bank.ReadModel.Tests;
 /// </summary>
 public sealed class PlanTests(PrivatePostgres postgres) : ReadModelTest(postgres)
 {
-    private static readonly int Rows =
-        int.Parse(Environment.GetEnvironmentVariable("BANK_PLAN_ROWS") ?? "2000", CultureInfo.InvariantCulture);
-
     [Fact]
     public async Task Every_query_uses_an_index()
     {
         await OpenAsync(Runtime());
-        await FillAsync();
+        await ReadModelRows.FillAsync(App);
         await using var connection = ReadModels.Connect(Database.App);
         var account = await ScalarAsync<Guid>("SELECT account_id FROM readmodel.transactions LIMIT 1");
         string[] statuses = ["active", "closed"], states = ["running", "completed", "rejected", "failed"];
@@ -57,31 +53,5 @@ public sealed class PlanTests(PrivatePostgres postgres) : ReadModelTest(postgres
                 plan.Single(l => l.StartsWith("Execution Time", StringComparison.Ordinal)).Split(' ')[2], CultureInfo.InvariantCulture);
             TestContext.Current.SendDiagnosticMessage($"{index}: {took} ms");
         }
-    }
-
-    // Rows as projections would write them, straight into the tables.
-    private async Task FillAsync()
-    {
-        await using var fill = App.CreateCommand(
-            $"""
-            INSERT INTO readmodel.accounts_1
-            SELECT gen_random_uuid(), 'owner ' || n % 1000, 'USD', n, CASE WHEN n % 50 = 0 THEN 'closed' ELSE 'active' END, 1, n, now(),
-                   now()
-            FROM generate_series(1, {Rows / 10}) n;
-            INSERT INTO readmodel.transactions_1
-            SELECT md5((n % {Rows / 100 + 1})::text)::uuid, now() + n * interval '1 ms', n, n, gen_random_uuid(), 'deposit', 1, 1,
-                   CASE WHEN n <= {Rows / 100 + 1} THEN 'USD' END, NULL, NULL, 'a description of a usual length'
-            FROM generate_series(1, {Rows}) n;
-            INSERT INTO readmodel.transfers_1 (transfer_id, from_account_id, to_account_id, amount, currency, description, requested_id,
-                requested_position, requested_at, outcome, outcome_id, outcome_position, outcome_at)
-            SELECT gen_random_uuid(), md5((n % 99)::text)::uuid, md5((n % 88 + 1)::text)::uuid, 1, 'USD', '', gen_random_uuid(), n, now(),
-                   CASE WHEN n % 100 > 0 THEN 'TransferCompleted' END, gen_random_uuid(), n, now()
-            FROM generate_series(1, {Rows}) n;
-            INSERT INTO readmodel.daily_totals_1
-            SELECT date '2020-01-01' + n / 8, 'USD', n % 8, 1, 1, 1, 1, 1, 1 FROM generate_series(0, {Math.Min(Rows, 30_000)}) n;
-            ANALYZE readmodel.accounts_1, readmodel.transactions_1, readmodel.transfers_1, readmodel.daily_totals_1;
-            """);
-        fill.CommandTimeout = 600;
-        await fill.ExecuteNonQueryAsync(Cancellation);
     }
 }

@@ -22,11 +22,15 @@ internal sealed class LiveFeeds(
     JournalTailer tailer,
     IJournalReader journal,
     LiveMessages messages,
+    LiveMetrics metrics,
     BankGatewayOptions options,
     IHostApplicationLifetime lifetime,
     TimeProvider time)
 {
     private const string LastEventId = "Last-Event-ID";
+    private const string ServerSentEvents = "sse";
+    private const string WebSockets = "websocket";
+    private const string ShuttingDown = "shutting_down";
 
     private readonly IJournalReader _journal = journal;
 
@@ -59,10 +63,20 @@ internal sealed class LiveFeeds(
         using (var end = CancellationTokenSource.CreateLinkedTokenSource(
             http.RequestAborted, subscription.Ended, lifetime.ApplicationStopping))
         {
-            if (http.WebSockets.IsWebSocketRequest)
-                await OverWebSocketAsync(http, subscription, end);
-            else
-                await AsServerSentEventsAsync(http, subscription, end.Token);
+            var transport = http.WebSockets.IsWebSocketRequest ? WebSockets : ServerSentEvents;
+            metrics.Came(transport);
+            try
+            {
+                if (transport == WebSockets)
+                    await OverWebSocketAsync(http, subscription, end);
+                else
+                    await AsServerSentEventsAsync(http, subscription, end.Token);
+            }
+            finally
+            {
+                metrics.Went(transport, ReasonOf(subscription) ?? "client_left");
+            }
+
             return Results.Empty;
         }
     }
@@ -102,6 +116,7 @@ internal sealed class LiveFeeds(
                 }
 
                 await body.FlushAsync(end);
+                metrics.Sent(ServerSentEvents, events.Count);
             }
         }
         catch (Exception e) when (e is OperationCanceledException or SubscriptionEndedException
@@ -127,15 +142,22 @@ internal sealed class LiveFeeds(
         try
         {
             await foreach (var events in subscription.ReadAsync(end.Token))
+            {
                 foreach (var e in events)
                     await socket.SendAsync(messages.Of(e), WebSocketMessageType.Text, endOfMessage: true, end.Token);
+                metrics.Sent(WebSockets, events.Count);
+            }
         }
         catch (Exception e) when (e is OperationCanceledException or SubscriptionEndedException or WebSocketException)
         {
             // Ended by the client, by us, or by the network; a send that was cut off leaves a socket that can say nothing more.
             if (socket.State is WebSocketState.Open or WebSocketState.CloseReceived)
+            {
+                var reason = ReasonOf(subscription);
                 await TryAsync(socket.CloseOutputAsync(
-                    WebSocketCloseStatus.EndpointUnavailable, ReasonOf(subscription), CancellationToken.None));
+                    reason is null ? WebSocketCloseStatus.NormalClosure : WebSocketCloseStatus.EndpointUnavailable, reason,
+                    CancellationToken.None));
+            }
         }
 
         if (!await TryAsync(listening))
@@ -198,8 +220,12 @@ internal sealed class LiveFeeds(
         }
     }
 
-    private string ReasonOf(JournalSubscription subscription) =>
-        lifetime.ApplicationStopping.IsCancellationRequested || !subscription.Ended.IsCancellationRequested
-            ? "shutting_down"
-            : "slow_consumer";
+    /// <summary>Why it ends, where it is not the client who ends it.</summary>
+    private string? ReasonOf(JournalSubscription subscription) => subscription.End switch
+    {
+        SubscriptionEnd.TooSlow => "slow_consumer",
+        SubscriptionEnd.Restored => "journal_restored",
+        SubscriptionEnd.Stopping => ShuttingDown,
+        _ => lifetime.ApplicationStopping.IsCancellationRequested ? ShuttingDown : null,
+    };
 }

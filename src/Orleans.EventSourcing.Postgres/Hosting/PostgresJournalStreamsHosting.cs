@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -62,7 +63,8 @@ public static class PostgresJournalStreamsHosting
             s.GetRequiredService<IOptions<JournalStreamOptions>>().Value,
             s.GetRequiredService<IJournalReader>(),
             s.GetRequiredService<TimeProvider>(),
-            s.GetRequiredService<ILogger<JournalTailer>>()));
+            s.GetRequiredService<ILogger<JournalTailer>>(),
+            s.GetService<IMeterFactory>()));
         return services;
     }
 

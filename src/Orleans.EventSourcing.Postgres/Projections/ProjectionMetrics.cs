@@ -13,7 +13,7 @@ internal sealed class ProjectionMetrics : IDisposable
     {
         _meter = meters?.Create(JournalMetrics.MeterName) ?? new Meter(JournalMetrics.MeterName);
         _events = _meter.CreateCounter<long>("projection.events", "{event}", "Events whose rows are committed");
-        _delay = _meter.CreateHistogram<double>("projection.delay", "s", "From an event's time to the commit of its rows");
+        _delay = _meter.CreateHistogram<double>("projection.delay", "s", "From an event's time to the commit of its rows that serve");
         Observe("projection.lag.events", "{event}", "Known positions that are not handled yet", p => p.LagEvents);
         _meter.CreateObservableGauge(
             "projection.lag",
@@ -26,12 +26,16 @@ internal sealed class ProjectionMetrics : IDisposable
             _meter.CreateObservableGauge(name, () => Each(partitions(), value), unit, description);
     }
 
-    public void Applied(string projection, IReadOnlyList<RecordedEvent> events, TimeProvider time)
+    public void Applied(string projection, IReadOnlyList<RecordedEvent> events, bool serving, TimeProvider time)
     {
         var tag = new KeyValuePair<string, object?>("projection", projection);
         _events.Add(events.Count, tag);
-        // The one that has waited longest; times never fall along positions.
-        _delay.Record((time.GetUtcNow() - events[0].RecordedAt).TotalSeconds, tag);
+        // Nobody waits for what is filled from the past.
+        if (!serving || !_delay.Enabled)
+            return;
+        var now = time.GetUtcNow();
+        foreach (var e in events)
+            _delay.Record((now - e.RecordedAt).TotalSeconds, tag);
     }
 
     public void Dispose() => _meter.Dispose();

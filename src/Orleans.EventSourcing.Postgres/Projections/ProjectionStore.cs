@@ -83,6 +83,16 @@ internal sealed class ProjectionStore(NpgsqlDataSource database, TimeProvider ti
         return number;
     }
 
+    /// <summary>Whether tables that are there have been begun since then.</summary>
+    public async Task<bool> HasBegunSinceAsync(string projection, DateTimeOffset since, CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            "SELECT EXISTS (SELECT FROM readmodel.generations WHERE projection = $1 AND started_at >= $2)");
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = projection });
+        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = since });
+        return (bool)(await command.ExecuteScalarAsync(cancellation).ConfigureAwait(false))!;
+    }
+
     /// <summary>The generations that there are: the serving one, and the one that is being filled.</summary>
     public async Task<IReadOnlyList<Generation>> GenerationsAsync(string projection, CancellationToken cancellation)
     {

@@ -310,7 +310,7 @@ internal sealed class ProjectionTrack
         try
         {
             await CommitAsync(events, to, stop).ConfigureAwait(false);
-            _runtime.Metrics.Applied(_projection.Name, events, _runtime.Time);
+            _runtime.Metrics.Applied(_projection.Name, events, Generation.Serving, _runtime.Time);
             Handled(to);
         }
         catch (Exception e) when (!IsOfTheDatabase(e) && e is not OperationCanceledException)

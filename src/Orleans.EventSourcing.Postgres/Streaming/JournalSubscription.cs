@@ -60,6 +60,9 @@ public sealed class JournalSubscription : IDisposable
     /// </summary>
     public CancellationToken Ended => _ended.Token;
 
+    /// <summary>Why it was ended by the one who sends; null where it was not.</summary>
+    public SubscriptionEnd? End => Volatile.Read(ref _end) is var end && end >= 0 ? (SubscriptionEnd)end : null;
+
     internal int Capacity { get; }
 
     /// <summary>The events, in order, some at a time; without end until the token is cancelled or the subscription is ended.</summary>
@@ -116,6 +119,7 @@ public sealed class JournalSubscription : IDisposable
     {
         if (Interlocked.CompareExchange(ref _end, (int)end, -1) != -1)
             return;
+        _tailer.Count(end);
         _waiting.Writer.TryComplete();
         // On another thread: the tailer is in its lock.
         _ = _ended.CancelAsync();
@@ -123,7 +127,7 @@ public sealed class JournalSubscription : IDisposable
 
     private void ThrowIfEnded()
     {
-        if (Volatile.Read(ref _end) is var end && end >= 0)
-            throw new SubscriptionEndedException((SubscriptionEnd)end);
+        if (End is { } end)
+            throw new SubscriptionEndedException(end);
     }
 }

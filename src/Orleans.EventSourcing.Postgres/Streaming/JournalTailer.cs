@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -18,6 +19,7 @@ public sealed class JournalTailer : IAsyncDisposable
     private readonly IJournalReader _history;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
+    private readonly TailMetrics _metrics;
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource _standing = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -39,12 +41,14 @@ public sealed class JournalTailer : IAsyncDisposable
     /// <param name="history">Reads what is no more in memory.</param>
     /// <param name="time">The clock.</param>
     /// <param name="log">Told of what goes wrong.</param>
+    /// <param name="meters">Makes the meter.</param>
     public JournalTailer(
         PostgresJournalOptions journal, JournalStreamOptions options, IJournalReader history, TimeProvider time,
-        ILogger<JournalTailer> log)
+        ILogger<JournalTailer> log, IMeterFactory? meters = null)
     {
         (_journal, _options, _history, _time, _log) = (journal, options, history, time, log);
         _window = new(options.WindowEvents, options.WindowBytes);
+        _metrics = new(meters, CountSubscriptions);
     }
 
     /// <summary>The last position that it has seen; 0 before it has begun.</summary>
@@ -95,6 +99,7 @@ public sealed class JournalTailer : IAsyncDisposable
             await loop;
         EndAll(SubscriptionEnd.Stopping);
         _standing.TrySetCanceled();
+        _metrics.Dispose();
     }
 
     /// <summary>Begins, and waits until it stands at the head.</summary>
@@ -198,8 +203,7 @@ public sealed class JournalTailer : IAsyncDisposable
                     await ReadNewAsync(pages);
                     backOff = FirstBackOff;
                     // Word that came while a page was read has been taken off the wire, and nothing would end the wait for it.
-                    if (_announced <= Position.Value)
-                        await connection.WaitAsync(_options.PollInterval, _stopping.Token);
+                    _metrics.Woken(_announced > Position.Value || await connection.WaitAsync(_options.PollInterval, _stopping.Token));
                 }
             }
             catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
@@ -208,6 +212,7 @@ public sealed class JournalTailer : IAsyncDisposable
             catch (Exception e)
             {
                 Log.TailLost(_log, backOff, e);
+                _metrics.Lost();
                 Tell();
                 await Task.Delay(backOff, _time, _stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 backOff = backOff * 2 < LongestBackOff ? backOff * 2 : LongestBackOff;
@@ -257,6 +262,7 @@ public sealed class JournalTailer : IAsyncDisposable
             page = await pages.ReadAsync(new(0, 1), Position, _options.BatchEvents, _stopping.Token);
             if (page.To > page.From)
                 Add(page);
+            _metrics.Read(page.Events.Count);
             Tell();
         }
         while (page.To < page.Head);
@@ -315,6 +321,15 @@ public sealed class JournalTailer : IAsyncDisposable
             ended = [.. _subscriptions, .. _streamSubscriptions.Values.SelectMany(s => s)];
         foreach (var subscription in ended)
             subscription.EndWith(end);
+    }
+
+    /// <summary>One was ended.</summary>
+    internal void Count(SubscriptionEnd end) => _metrics.Ended(end);
+
+    private int CountSubscriptions()
+    {
+        lock (_gate)
+            return _subscriptions.Count + _streamSubscriptions.Values.Sum(same => same.Count);
     }
 
     // Either the subscription is told of everything after the window's end, and what the window has for it waits already; or it is not, and

@@ -8,6 +8,7 @@ using Bank.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Orleans.Configuration;
 
 namespace Bank.Benchmarks.Parties;
 
@@ -49,7 +50,11 @@ internal sealed class BankInProcess : IAsyncDisposable
     public static Task<BankInProcess> StartWholeAsync(
         UnshakenPostgres postgres, Comparison comparison, CancellationToken cancellation, int? accounts = null) => StartAsync(
             "product", postgres, comparison, accounts, (builder, database) =>
-                builder.AddBankSilo(database.App, Ports.PreferredOrFree(0), Ports.PreferredOrFree(0)), cancellation);
+            {
+                builder.AddBankSilo(database.App, Ports.PreferredOrFree(0), Ports.PreferredOrFree(0));
+                builder.Services.Configure<GrainTypeOptions>(options => options.Classes.Remove(typeof(CountingGrain)));
+            },
+            cancellation);
 
     /// <summary>The grains on the journal, and nothing else that the product runs in a silo.</summary>
     public static Task<BankInProcess> StartAloneAsync(

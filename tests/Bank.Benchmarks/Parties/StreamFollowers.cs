@@ -6,6 +6,7 @@ using Bank.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Orleans.Configuration;
 using Orleans.EventSourcing.Postgres;
 using Orleans.Streams;
 
@@ -36,7 +37,9 @@ internal sealed class StreamFollowers : IAsyncDisposable
             .UseLocalhostClustering(Ports.PreferredOrFree(0), Ports.PreferredOrFree(0), serviceId: database.Name, clusterId: database.Name)
             .AddMemoryGrainStorage("PubSubStore")
             .AddPostgresJournal(options => options.ConnectionString = database.App)
-            .AddPostgresJournalStreams());
+            .AddPostgresJournalStreams()
+            // They come along with the benchmarks, and cannot begin without projections.
+            .Configure<GrainTypeOptions>(options => options.Classes.RemoveWhere(c => c.IsAssignableTo(typeof(ProjectionGrain)))));
         var host = builder.Build();
         await host.StartAsync(cancellation);
         await host.Services.GetRequiredService<IGrainFactory>().GetGrain<IClockGrain>("clock").SubscribeAsync();

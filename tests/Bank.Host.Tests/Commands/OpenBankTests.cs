@@ -102,6 +102,30 @@ public sealed class OpenBankTests(OpenBank open) : IClassFixture<OpenBank>
     }
 
     [Fact]
+    public async Task Read_models_are_listed_and_rebuilt_and_whoever_waits_is_told_how_far_it_is()
+    {
+        var (code, output) = await open.RunAsync("projections", "rebuild", "transactions", "accounts", "--reason", "to see it");
+        Assert.True(code == 0, output);
+        Assert.Contains("transactions: 100", output, StringComparison.Ordinal);
+        Assert.Contains("accounts: 100", output, StringComparison.Ordinal);
+        AssertPlain(output);
+
+        var listed = await open.RunAsync("projections", "--json");
+        Assert.Equal(0, listed.ExitCode);
+        using var list = JsonDocument.Parse(listed.Output);
+        var generations = list.RootElement.GetProperty("items").EnumerateArray()
+            .ToDictionary(p => p.GetProperty("name").GetString()!, p => p.GetProperty("generation").GetInt32());
+        Assert.Equal((2, 2, 1, 1), (
+            generations["accounts"], generations["transactions"], generations["transfers"], generations["daily_totals"]));
+        Assert.Contains("transactions ", (await open.RunAsync("projections")).Output, StringComparison.Ordinal);
+
+        var unknown = await open.RunAsync("projections", "rebuild", "nothing");
+        Assert.Equal((int)ExitCode.Failed, unknown.ExitCode);
+        Assert.Contains("daily_totals", unknown.Output, StringComparison.Ordinal);
+        AssertPlain(unknown.Output);
+    }
+
+    [Fact]
     public async Task Reset_is_refused_while_the_bank_is_open()
     {
         var (code, output) = await open.RunAsync("reset", "--yes");

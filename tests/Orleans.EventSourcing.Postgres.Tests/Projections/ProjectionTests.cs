@@ -90,7 +90,7 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
         await CloseAsync();
         Open(runtime);
         await Eventually.UntilAsync("it has parked again", () => _open[partition].Serving?.State == PartitionState.Parked, Patience);
-        Assert.True(await operations.RetryAsync("counted", partition, Act, Cancellation));
+        Assert.Equal(OperatorOutcome.Done, await operations.RetryAsync("counted", partition, Act, Cancellation));
         await Eventually.UntilAsync(
             "it has parked a third time",
             async () => (await ScalarAsync<long>("SELECT count(*) FROM journal.events WHERE event_type = 'ProjectionPartitionRetried'"),
@@ -98,10 +98,15 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
             seen => seen == (1, poison.Value),
             Patience);
 
-        Assert.False(await operations.SkipAsync("counted", partition, new(poison.Value + 1), Act, Cancellation));
-        Assert.False(await operations.SkipAsync("counted", (partition + 1) % Partitions, poison, Act, Cancellation));
-        Assert.False(await operations.RetryAsync("counted", (partition + 1) % Partitions, Act, Cancellation));
-        Assert.True(await operations.SkipAsync("counted", partition, poison, Act, Cancellation));
+        var other = (partition + 1) % Partitions;
+        foreach (var act in (Task<OperatorOutcome>[])
+        [
+            operations.SkipAsync("counted", partition, new(poison.Value + 1), Act, Cancellation),
+            operations.SkipAsync("counted", other, poison, Act, Cancellation),
+            operations.RetryAsync("counted", other, Act, Cancellation),
+        ])
+            Assert.Equal(OperatorOutcome.NothingToActOn, await act);
+        Assert.Equal(OperatorOutcome.Done, await operations.SkipAsync("counted", partition, poison, Act, Cancellation));
         await ReachedAsync(last);
         Assert.Equal(81, await CountedAsync());
         Assert.Equal("running", (await StatusAsync()).State);
@@ -132,9 +137,38 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
             status => status.State == "parked",
             Patience);
         projection.TakesPoison = true;
-        Assert.True(await operations.RetryAsync("counted", partition, Act, Cancellation));
+        Assert.Equal(OperatorOutcome.Done, await operations.RetryAsync("counted", partition, Act, Cancellation));
         await ReachedAsync(last);
         Assert.Equal(11, await CountedAsync());
+    }
+
+    [Fact]
+    public async Task An_act_that_is_asked_for_again_is_recorded_and_done_once()
+    {
+        var (_, operations) = await OpenAsync(new CountedEvents());
+        await ReachedAsync(await AppendAsync(10));
+        var (pause, rebuild) = (Act with { Id = Guid.NewGuid() }, Act with { Id = Guid.NewGuid() });
+        Assert.Equal(OperatorOutcome.Done, await operations.PauseAsync("counted", pause, Cancellation));
+        // Whoever recorded it may have died before it had its effect.
+        await ExecuteAsync("UPDATE readmodel.projections SET paused = false");
+        Assert.Equal(OperatorOutcome.Repeated, await operations.PauseAsync("counted", pause, Cancellation));
+        Assert.Equal("paused", (await StatusAsync()).State);
+        // Of another act, or with other words: nothing happens.
+        Assert.Equal(OperatorOutcome.IdReused, await operations.ResumeAsync("counted", pause, Cancellation));
+        Assert.Equal(OperatorOutcome.IdReused, await operations.PauseAsync("counted", pause with { Reason = "another" }, Cancellation));
+        Assert.Equal("paused", (await StatusAsync()).State);
+
+        // Once somebody has acted since, it is history.
+        Assert.Equal(OperatorOutcome.Done, await operations.ResumeAsync("counted", Act, Cancellation));
+        Assert.Equal(OperatorOutcome.Repeated, await operations.PauseAsync("counted", pause, Cancellation));
+        Assert.Equal("running", (await StatusAsync()).State);
+
+        Assert.Equal(OperatorOutcome.Done, await operations.RebuildAsync("counted", rebuild, Cancellation));
+        Assert.Equal(OperatorOutcome.Repeated, await operations.RebuildAsync("counted", rebuild, Cancellation));
+        await Eventually.UntilAsync("the new tables serve", StatusAsync, s => s is { Generation: 2, State: "running" }, Patience);
+        Assert.Equal(OperatorOutcome.Repeated, await operations.RebuildAsync("counted", rebuild, Cancellation));
+        Assert.Equal(2, await ScalarAsync<int>("SELECT last_generation FROM readmodel.projections"));
+        Assert.Equal(3, await ScalarAsync<long>("SELECT count(*) FROM journal.events WHERE stream_id = 'projection-counted'"));
     }
 
     [Theory]

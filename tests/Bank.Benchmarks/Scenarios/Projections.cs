@@ -1,0 +1,55 @@
+using Bank.Benchmarks.Measuring;
+using Bank.Benchmarks.Parties;
+using Bank.Testing;
+
+namespace Bank.Benchmarks.Scenarios;
+
+internal sealed class Projections : Scenario
+{
+    private const int EventsPerSecond = 5_000;
+    private static readonly string[] ReadModels = ["accounts", "daily_totals", "transactions", "transfers"];
+
+    public override string Name => "projections";
+
+    public override string About => "read models: filled from a million events, rebuilt under load, how far behind, and what idling costs";
+
+    public override async Task MeasureAsync(Comparison comparison, UnshakenPostgres postgres, CancellationToken cancellation)
+    {
+        var (accounts, rounds, commands) = comparison.Pace.IsQuick ? (500, 10, 100) : (10_000, 100, 1_000);
+        long events = accounts * rounds;
+        var database = await postgres.CreateDatabaseAsync();
+        comparison.Say($"making a journal of {events:N0} events");
+        await MadeJournal.MakeAsync(database, accounts, rounds, cancellation);
+
+        comparison.Say("a projection that only counts");
+        await using (var counting = await ReadModelSilo.StartCountingAsync(database, cancellation))
+            comparison.Add(new("a projection that only counts", await counting.CatchUpAsync(events, cancellation), "events/s"));
+        comparison.Target("a projection that only counts", "50,000 (100,000)");
+
+        comparison.Say("a silo of the bank fills all four read models");
+        await using (var bank = await ReadModelSilo.StartBankAsync(database, cancellation))
+        {
+            comparison.Add(new("all four read models at once", await bank.CatchUpAsync(events, cancellation), "events/s"));
+            comparison.Say($"transactions are rebuilt while {commands:N0} commands/s come in");
+            foreach (var sample in await bank.RebuildAsync(commands, cancellation))
+                comparison.Add(sample);
+            comparison.Target("rebuild of transactions under load", "30,000 (60,000)");
+            comparison.Target("rebuild: commands meanwhile", "1,000");
+
+            await comparison.RunAsync([bank.Lag(EventsPerSecond, accounts, rounds)], cancellation);
+            comparison.Target("lag: events offered", "5,000");
+            foreach (var projection in ReadModels.Where(p => comparison.Figures.Any(f => f.Name == $"lag of {p}, p99")))
+                comparison.Target($"lag of {projection}, p99", "100 (20)");
+        }
+
+        var (settle, time) = comparison.Pace.IsQuick ? (0.5, 1) : (5, 60);
+        comparison.Say($"an idle host, for {time} s");
+        var (idle, mostFrequent) = await IdleBank.MeasureAsync(
+            postgres, database, TimeSpan.FromSeconds(settle), TimeSpan.FromSeconds(time), cancellation);
+        foreach (var sample in idle)
+            comparison.Add(sample);
+        comparison.Target("idle host, processor", "3");
+        comparison.Target("idle host, its most frequent statement", "1");
+        comparison.Notes.Add($"the idle host's most frequent statement: {mostFrequent}");
+    }
+}
