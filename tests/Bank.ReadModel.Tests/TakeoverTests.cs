@@ -22,10 +22,7 @@ public sealed class TakeoverTests(PrivatePostgres postgres) : ReadModelTest(post
         await using var left = await UpAsync();
         using var client = new HttpClient { BaseAddress = left.Address };
         await Eventually.UntilAsync(
-            "partitions of projections run in both processes",
-            async () => (await PartitionsAsync(killed), await PartitionsAsync(left)),
-            running => running is ( > 0, > 0),
-            Patience);
+            "the one that was there first runs partitions of projections", () => PartitionsAsync(killed), running => running > 0, Patience);
         // An account in each partition.
         var accounts = new Dictionary<int, string>();
         while (accounts.Count < Partitions)
