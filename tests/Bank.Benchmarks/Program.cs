@@ -21,6 +21,7 @@ Scenario[] scenarios =
     new Transfers(),
     new Streams(),
     new Projections(),
+    new Idle(),
     new Cost(),
     new Growth(),
     new Scale(),

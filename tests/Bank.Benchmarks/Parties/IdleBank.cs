@@ -10,11 +10,11 @@ internal static partial class IdleBank
 {
     /// <summary>What it does all the same: its processor time, and what it asks the database for, by the server's log.</summary>
     /// <param name="postgres">The server.</param>
-    /// <param name="database">With read models that are up to date.</param>
+    /// <param name="database">Of the bank.</param>
     /// <param name="settle">How long it is left alone before.</param>
     /// <param name="time">How long it is watched.</param>
     /// <param name="cancellation">Ends the run.</param>
-    public static async Task<(IReadOnlyList<Sample> Samples, string MostFrequent)> MeasureAsync(
+    public static async Task<(IReadOnlyList<Sample> Samples, IReadOnlyList<KeyValuePair<string, int>> Statements)> MeasureAsync(
         UnshakenPostgres postgres, TestDatabase database, TimeSpan settle, TimeSpan time, CancellationToken cancellation)
     {
         await postgres.AsSuperuserAsync($"ALTER DATABASE {database.Name} SET log_min_duration_statement = 0");
@@ -37,7 +37,7 @@ internal static partial class IdleBank
                 new("idle host, its most frequent statement", asked.FirstOrDefault().Value / time.TotalSeconds, "1/s"),
                 new("idle host, all statements", asked.Sum(count => count.Value) / time.TotalSeconds, "1/s"),
             ],
-            asked.FirstOrDefault().Key ?? "none");
+            asked);
     }
 
     // "pid (name) state ppid ... utime stime": in hundredths of a second, and the name may hold anything.

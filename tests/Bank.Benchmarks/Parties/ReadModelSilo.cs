@@ -32,7 +32,7 @@ internal sealed class ReadModelSilo : IAsyncDisposable
 
     private ReadModelSilo(IHost host, TestDatabase database)
     {
-        (_host, _database) = (host, NpgsqlDataSource.Create(database.Owner));
+        (_host, _database) = (host, NpgsqlDataSource.Create(database.App));
         _meter.InstrumentPublished = static (instrument, listener) =>
         {
             if (instrument.Meter.Name == EngineTelemetry.Name && instrument.Name == Delay)
@@ -217,7 +217,7 @@ internal sealed class ReadModelSilo : IAsyncDisposable
     private async Task UntilAsync(Func<IReadOnlyList<ProjectionStatus>, bool> reached, CancellationToken cancellation)
     {
         while (!reached(await StatusAsync(cancellation)))
-            await Task.Delay(20, cancellation);
+            await Task.Delay(100, cancellation);
     }
 
     private async Task<long> HeadAsync(CancellationToken cancellation)

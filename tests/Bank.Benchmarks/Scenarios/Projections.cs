@@ -11,7 +11,7 @@ internal sealed class Projections : Scenario
 
     public override string Name => "projections";
 
-    public override string About => "read models: filled from a million events, rebuilt under load, how far behind, and what idling costs";
+    public override string About => "read models: filled from a million events, rebuilt under load, and how far behind";
 
     public override async Task MeasureAsync(Comparison comparison, UnshakenPostgres postgres, CancellationToken cancellation)
     {
@@ -41,15 +41,5 @@ internal sealed class Projections : Scenario
             foreach (var projection in ReadModels.Where(p => comparison.Figures.Any(f => f.Name == $"lag of {p}, p99")))
                 comparison.Target($"lag of {projection}, p99", "100 (20)");
         }
-
-        var (settle, time) = comparison.Pace.IsQuick ? (0.5, 1) : (5, 60);
-        comparison.Say($"an idle host, for {time} s");
-        var (idle, mostFrequent) = await IdleBank.MeasureAsync(
-            postgres, database, TimeSpan.FromSeconds(settle), TimeSpan.FromSeconds(time), cancellation);
-        foreach (var sample in idle)
-            comparison.Add(sample);
-        comparison.Target("idle host, processor", "3");
-        comparison.Target("idle host, its most frequent statement", "1");
-        comparison.Notes.Add($"the idle host's most frequent statement: {mostFrequent}");
     }
 }
