@@ -20,12 +20,13 @@ public sealed record HostSettings(string DataDirectory, string Urls, string? Ext
         WriteIndented = true,
     };
 
+    /// <exception cref="CommandException">A variable has a value that means nothing.</exception>
     public static HostSettings FromEnvironment()
     {
         var app = Variable("ConnectionStrings__Bank");
         return new(
             Path.GetFullPath(Variable("BANK_DATA_DIR") ?? ".data"),
-            Variable("ASPNETCORE_URLS") ?? DefaultUrls,
+            Checked(Variable("ASPNETCORE_URLS") ?? DefaultUrls),
             app,
             Variable("ConnectionStrings__BankOwner") ?? app,
             Variable("BANK_ACCEPT_LOSING_MONEY") is "1" or "true" or "yes");
@@ -40,6 +41,23 @@ public sealed record HostSettings(string DataDirectory, string Urls, string? Ext
             var host = first.Host is "*" or "+" or "0.0.0.0" or "[::]" ? "127.0.0.1" : first.Host;
             return $"{first.Scheme}://{host}:{first.Port}";
         }
+    }
+
+    private static string Checked(string urls)
+    {
+        try
+        {
+            var all = urls.Split(';', StringSplitOptions.RemoveEmptyEntries).Select(BindingAddress.Parse).ToList();
+            if (all.Count > 0 && all.TrueForAll(url => url.Scheme is "http" or "https" && url.Port is >= 0 and <= 65535))
+                return urls;
+        }
+        catch (FormatException)
+        {
+            // Said below.
+        }
+
+        throw new CommandException(
+            ExitCode.Failed, $"ASPNETCORE_URLS is \"{urls}\", which is no address. Set it to one such as {DefaultUrls}.");
     }
 
     private static string? Variable(string name) =>

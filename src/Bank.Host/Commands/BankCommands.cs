@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.Runtime.InteropServices;
+using Npgsql;
 using Orleans.EventSourcing.Postgres.Schema;
 
 namespace Bank.Host.Commands;
@@ -280,11 +281,23 @@ public static class BankCommands
         {
             return Say(ExitCode.MigrationRefused, e.Message);
         }
+        catch (Exception e) when (IsOfSettings(e))
+        {
+            return Say(ExitCode.Failed, e.Message);
+        }
+        catch (NpgsqlException e)
+        {
+            return Say(ExitCode.DatabaseUnreachable, $"The database was lost, or refused what it was asked: {e.Message}");
+        }
         finally
         {
             registrations.ForEach(registration => registration.Dispose());
         }
     }
+
+    // A setting that cannot be read, or that does not fit to others; the message names it.
+    private static bool IsOfSettings(Exception e) =>
+        e is OrleansConfigurationException or InvalidOperationException { Source: "Microsoft.Extensions.Configuration.Binder" };
 
     private static int Say(ExitCode code, string sentence)
     {

@@ -1,9 +1,11 @@
 using System.Net;
+using System.Net.Sockets;
 using Bank.Host.Health;
 using Bank.Host.Postgres;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration.Memory;
+using Orleans.EventSourcing.Postgres;
 
 namespace Bank.Host.Commands;
 
@@ -49,6 +51,7 @@ internal static class Up
         var siloPort = Ports.PreferredOrFree(last?.SiloPort ?? (isPrivate ? 0 : EndpointDefaults.SiloPort));
         var gatewayPort = Ports.PreferredOrFree(last?.GatewayPort ?? (isPrivate ? 0 : EndpointDefaults.GatewayPort));
         await using var app = Build(settings, role, database, siloPort, gatewayPort);
+        RefuseWrongSettings(app.Services);
         try
         {
             await app.StartAsync(stop);
@@ -155,6 +158,14 @@ internal static class Up
         return builder.Build().MapBank(role);
     }
 
+    // Found out now, a wrong setting is one sentence; a start that fails is logged as a fault of the program.
+    private static void RefuseWrongSettings(IServiceProvider services)
+    {
+        _ = services.GetRequiredService<PostgresJournalOptions>();
+        foreach (var validator in services.GetServices<IConfigurationValidator>())
+            validator.ValidateConfiguration();
+    }
+
     internal static IDisposable Take(string directory)
     {
         try
@@ -184,8 +195,17 @@ internal static class Up
             var address = IPAddress.TryParse(url.Host.Trim('[', ']'), out var ip) ? ip
                 : url.Host is "localhost" ? IPAddress.Loopback
                 : IPAddress.Any;
-            if (url.Port != 0 && !Ports.IsFree(address, url.Port))
-                throw PortInUse(url.ToString(), null);
+            try
+            {
+                if (url.Port != 0 && !Ports.IsFree(address, url.Port))
+                    throw PortInUse(url.ToString(), null);
+            }
+            catch (SocketException e)
+            {
+                // An address of another machine, or a port that only root may listen on.
+                throw new CommandException(
+                    ExitCode.Failed, $"{url} cannot be listened on ({e.Message}). Set ASPNETCORE_URLS to another address.", e);
+            }
         }
     }
 

@@ -38,6 +38,31 @@ public sealed class RefusalTests(PrivatePostgres postgres)
         AssertRefused(ExitCode.DatabaseUnreachable, "127.0.0.1:1", await BankProcess.RunAsync(["up"], External(nobody, nobody)));
     }
 
+    [Theory]
+    [InlineData("nonsense")]
+    [InlineData("ftp://127.0.0.1:8080")]
+    [InlineData("http://127.0.0.1:99999")]
+    [InlineData("http://192.0.2.1:8080")]
+    public async Task An_address_that_nobody_can_listen_on_is_refused(string url)
+    {
+        const string nobody = "Host=127.0.0.1;Port=1;Username=bank_app;Password=x;Database=bank";
+        var environment = External(nobody, nobody);
+        environment["ASPNETCORE_URLS"] = url;
+        AssertRefused(ExitCode.Failed, "ASPNETCORE_URLS", await BankProcess.RunAsync(["up"], environment));
+    }
+
+    [Theory]
+    [InlineData("Journal__WriteBudget", "00:00:40", "WriteBudget")]
+    [InlineData("Journal__QueueWait", "soon", "Journal:QueueWait")]
+    [InlineData("Bank__RecentCommands", "many", "Bank:RecentCommands")]
+    public async Task A_setting_that_makes_no_sense_is_refused(string name, string value, string named)
+    {
+        var database = await postgres.CreateDatabaseAsync();
+        var environment = External(database.App, database.Owner, acceptLosingMoney: true);
+        environment[name] = value;
+        AssertRefused(ExitCode.Failed, named, await BankProcess.RunAsync(["up"], environment));
+    }
+
     [Fact]
     public async Task A_wrong_password_is_refused()
     {
