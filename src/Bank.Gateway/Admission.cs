@@ -14,7 +14,8 @@ internal sealed class Admission(BankGatewayOptions options)
     public async Task InvokeAsync(HttpContext http, RequestDelegate next)
     {
         // What an operator does is not refused, and reads do not wait for the journal's writer.
-        if (!HttpMethods.IsPost(http.Request.Method) || !http.Request.Path.StartsWithSegments("/api/v1/accounts", StringComparison.Ordinal))
+        if (!HttpMethods.IsPost(http.Request.Method)
+            || !http.Request.Path.StartsWithSegments("/api/v1/accounts", StringComparison.OrdinalIgnoreCase))
         {
             await next(http);
             return;
