@@ -141,7 +141,9 @@ public static class Composition
         var bank = builder.Configuration.GetSection("Bank").Get<BankOptions>() ?? new();
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(bank);
-        builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
+        // Whoever uses it leaves a session as it was: to reset it would be a statement more for each that is sent.
+        builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(
+            new NpgsqlConnectionStringBuilder(connectionString) { NoResetOnClose = true }.ConnectionString));
         builder.Services.AddSingleton<BankMetrics>();
         builder.Services.AddSingleton<TransferWatch>();
         var partitions = builder.Configuration.GetValue("Streams:Partitions", new JournalStreamOptions().Partitions);
