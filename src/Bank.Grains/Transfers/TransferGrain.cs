@@ -14,7 +14,7 @@ namespace Bank.Grains.Transfers;
 /// </summary>
 [Reentrant]
 [GrainType("transfer")]
-[JournalStream("transfer")]
+[JournalStream("transfer", ExpectNew = true)]
 public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptions options, ILogger<TransferGrain> log)
     : PostgresJournaledGrain<TransferView, TransferEvent>, ITransferGrain
 {
@@ -37,8 +37,8 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
 
     public async Task Resume()
     {
-        // Who calls has seen the request in the journal. An activation that was loaded before that has to look again, or it would never
-        // drive it, and each call would keep it in memory.
+        // Who calls has seen the request in the journal. An activation that has not yet looked there, or did before, has to, or it would
+        // never drive it, and each call would keep it in memory.
         if (State.State is null)
             await RefreshNow();
         if (State.State is not null)

@@ -1,9 +1,8 @@
 namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
-/// Pins the name of a grain class' streams: <c>{prefix}-{grain key}</c>. It never derives from a CLR name, so that renaming a class does
-/// not
-/// lose its history.
+/// Pins the name of a grain class' streams: <c>{prefix}-{grain key}</c>. It never derives from a CLR name, so that renaming a class
+/// does not lose its history.
 /// </summary>
 /// <param name="prefix">The type of the stream: lower-case letters, digits and <c>_</c>; no <c>-</c>, which ends it.</param>
 [AttributeUsage(AttributeTargets.Class)]
@@ -14,6 +13,13 @@ public sealed class JournalStreamAttribute(string prefix) : Attribute
 
     /// <summary>Which code folds the view. A change makes every older snapshot void.</summary>
     public int FoldVersion { get; init; } = 1;
+
+    /// <summary>
+    /// The stream is hardly ever there when its grain is activated, so it is not read then: version 0 is assumed until an append, or the
+    /// question behind an answer that appends nothing, finds out. A stream that is there is loaded at that moment, as after a conflict, and
+    /// <c>State</c> does not show it before.
+    /// </summary>
+    public bool ExpectNew { get; init; }
 
     /// <summary>The pinned names of a grain class.</summary>
     /// <exception cref="InvalidOperationException">The class has no attribute, or one with a prefix that is not allowed.</exception>

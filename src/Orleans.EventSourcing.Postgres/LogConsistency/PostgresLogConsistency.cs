@@ -39,7 +39,7 @@ internal sealed class PostgresLogConsistency(
         if (stream.Prefix.Length + 1 + key.Length > 200 || key.Contains('\0', StringComparison.Ordinal))
             throw new InvalidOperationException(
                 $"{services.GrainId} cannot have a stream: its name would have more than 200 characters, or a NUL.");
-        return new PostgresLogViewAdaptor<TView, TEvent>(hostGrain, $"{stream.Prefix}-{key}", stream.FoldVersion, this, services);
+        return new PostgresLogViewAdaptor<TView, TEvent>(hostGrain, $"{stream.Prefix}-{key}", stream, this, services);
     }
 
     /// <summary>A command that no caller has given an id: nobody can ask for it again.</summary>

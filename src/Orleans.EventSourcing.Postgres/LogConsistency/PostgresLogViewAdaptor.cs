@@ -13,7 +13,7 @@ namespace Orleans.EventSourcing.Postgres;
 internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     ILogViewAdaptorHost<TView, TEvent> host,
     string streamId,
-    int foldVersion,
+    JournalStreamAttribute stream,
     PostgresLogConsistency shared,
     ILogConsistencyProtocolServices services) : ILogViewAdaptor<TView, TEvent>
     where TView : class, new()
@@ -38,6 +38,8 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     private bool _lasts;
     private bool _open;
     private bool _mustLoad;
+    // Version 0 is what is expected: nobody has looked.
+    private bool _unread;
     private bool _mustAsk;
     private bool _recovering;
     private Exception? _fault;
@@ -60,7 +62,16 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
 
     public IEnumerable<TEvent> UnconfirmedSuffix => _intents.Where(i => i.Events is not null).SelectMany(i => i.Events!);
 
-    public Task PreOnActivate() => OpenAsync();
+    public Task PreOnActivate()
+    {
+        if (!stream.ExpectNew)
+            return OpenAsync();
+        _confirmed = new(CreateView());
+        _tentative = Forkable ? null : CreateView();
+        _unread = true;
+        BeginEpoch();
+        return Task.CompletedTask;
+    }
 
     public Task PostOnActivate() => Task.CompletedTask;
 
@@ -304,7 +315,8 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         while (_sent.TryPeek(out var next) && next.Heard is { } heard)
         {
             _sent.Dequeue();
-            if (_lasts && heard.KeepsEpoch)
+            // What was there already, as it was decided, tells nothing of what lies behind it where nobody has looked.
+            if (_lasts && heard.KeepsEpoch && !(_unread && heard is AppendOutcome.AlreadyAppended))
                 Confirm(next, heard);
             else
                 End(next, heard);
@@ -337,6 +349,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
             return;
         }
 
+        _unread = false;
         var before = _confirmed.State.Version;
         _confirmed.Advance(intent.After, position, recordedAt);
         if (outcome is AppendOutcome.AlreadyAppended)
@@ -541,7 +554,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         {
             var before = _confirmed?.State;
             (_confirmed, _tentative) = await LoadAsync();
-            _mustLoad = false;
+            _mustLoad = _unread = false;
             moved = before is not null && before != _confirmed.State;
             Resolved();
         }
@@ -552,17 +565,22 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
 
         foreach (var intent in _intents)
             intent.Events = intent.OnConflict == OnConflict.Insist ? intent.Events : null;
-        _tentativeState = _confirmed.State;
-        _epoch = new();
-        _found = 0;
-        _lasts = _open = true;
+        BeginEpoch();
         if (moved)
             Notify(tentative: true, confirmed: true);
     }
 
+    private void BeginEpoch()
+    {
+        _tentativeState = _confirmed.State;
+        _epoch = new();
+        _found = 0;
+        _lasts = _open = true;
+    }
+
     private async Task<(StreamFold<TView> Confirmed, TView? Tentative)> LoadAsync()
     {
-        var loaded = await _journal.LoadAsync(streamId, foldVersion, PageSize, CancellationToken.None);
+        var loaded = await _journal.LoadAsync(streamId, stream.FoldVersion, PageSize, CancellationToken.None);
         var page = loaded.Events;
         StreamFold<TView>? fold = null;
         TView? twin = null;
@@ -638,7 +656,7 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
             return;
         try
         {
-            _journal.Save(new(streamId, _confirmed.State, foldVersion, _confirmed.ToSnapshot(codec)));
+            _journal.Save(new(streamId, _confirmed.State, stream.FoldVersion, _confirmed.ToSnapshot(codec)));
         }
         catch (Exception e)
         {

@@ -26,6 +26,9 @@ public interface IPurse : IGrainWithStringKey
 
     /// <summary>How many of the calls above this activation has begun.</summary>
     Task<int> Entered();
+
+    /// <summary>Leaves memory.</summary>
+    Task Leave();
 }
 
 /// <summary>An outcome, and the confirmed state that its hearer found.</summary>
@@ -35,7 +38,7 @@ public sealed record PurseReply(
 
 [Reentrant]
 [JournalStream("purse")]
-public sealed class Purse : PostgresJournaledGrain<ForkingView, ILedgerEvent>, IPurse
+public class Purse : PostgresJournaledGrain<ForkingView, ILedgerEvent>, IPurse
 {
     private int _entered;
 
@@ -63,6 +66,12 @@ public sealed class Purse : PostgresJournaledGrain<ForkingView, ILedgerEvent>, I
 
     public Task<int> Entered() => Task.FromResult(_entered);
 
+    public Task Leave()
+    {
+        DeactivateOnIdle();
+        return Task.CompletedTask;
+    }
+
     protected override void TransitionState(ForkingView state, ILedgerEvent @event) =>
         (state.Sum, state.Count) = (
             state.Sum + (@event is Poisoned ? throw new InvalidOperationException("poison") : @event.Amount), state.Count + 1);
@@ -80,3 +89,10 @@ public sealed class Purse : PostgresJournaledGrain<ForkingView, ILedgerEvent>, I
             outcome is AppendOutcome.Confirmed confirmed ? Math.Max(confirmed.Head.Value, LastPosition.Value) : 0);
     }
 }
+
+/// <summary>A purse that is hardly ever there when it is asked for.</summary>
+public interface INewPurse : IPurse;
+
+[Reentrant]
+[JournalStream("new_purse", ExpectNew = true)]
+public sealed class NewPurse : Purse, INewPurse;
