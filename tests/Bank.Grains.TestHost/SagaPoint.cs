@@ -1,4 +1,8 @@
+using System.Collections.Immutable;
+using System.Globalization;
 using Bank.Contracts;
+using Orleans.Runtime;
+using Orleans.Runtime.Placement;
 
 namespace Bank.Grains.TestHost;
 
@@ -28,6 +32,14 @@ public sealed record SagaPoint(Way Way, string At, string What, Side Side)
     /// <summary>What is transferred.</summary>
     public const long Amount = 10_00;
 
+    /// <summary>What its client hears at the end.</summary>
+    public string End => Way switch
+    {
+        Way.Completed => "completed",
+        Way.Rejected => "rejected",
+        _ => "failed",
+    };
+
     /// <summary>Whether anything of the transfer is recorded at this point.</summary>
     public bool IsRequested => What switch
     {
@@ -37,7 +49,7 @@ public sealed record SagaPoint(Way Way, string At, string What, Side Side)
     };
 
     /// <summary>Every append and every grain call of a transfer, on each way that it is met.</summary>
-    public static IReadOnlyList<SagaPoint> All { get; } =
+    public static ImmutableArray<SagaPoint> All { get; } =
     [
         .. Both(Way.Completed, "transfer", "Request", "TransferRequested", "TransferCompleted"),
         .. Both(Way.Completed, "source", "AskSource", "Send", "TransferSent"),
@@ -50,26 +62,69 @@ public sealed record SagaPoint(Way Way, string At, string What, Side Side)
     ];
 
     /// <summary>Opens two accounts, and stops a transfer between them here.</summary>
-    /// <returns>When it has come here: the ids of the transfer, the source and the destination.</returns>
-    public async Task<(Guid Transfer, Guid Source, Guid Destination)> StopAsync(IGrainFactory grains, FaultPoints points)
+    /// <returns>When it has come here: what it was.</returns>
+    public async Task<Trial> StopAsync(IGrainFactory grains, FaultPoints points)
     {
-        var (transfer, source, destination) = (Guid.NewGuid(), Guid.NewGuid(), Guid.NewGuid());
-        await Task.WhenAll(Open(source, Funds), Open(destination, 0));
-        if (Way == Way.Failed)
-            points.At(destination, "AskDestination", Side.After, () => grains.GetGrain<IBankAccountGrain>(destination).Close("", New()));
-        var hold = points.Hold(At switch { "transfer" => transfer, "source" => source, _ => destination }, What, Side);
-        _ = grains.GetGrain<ITransferGrain>(transfer).Request(source, destination, new(Amount, 2), "", new(transfer));
+        var trial = Trial.New(this);
+        await trial.OpenAsync(grains);
+        var hold = trial.Hold(grains, points);
+        _ = trial.RequestAsync(grains);
         await hold.Reached;
-        return (transfer, source, destination);
-
-        Task<CommandReply> Open(Guid account, long deposit) =>
-            grains.GetGrain<IBankAccountGrain>(account).Open("Ada", "USD", new(deposit, 2), New());
-
-        static CommandContext New() => new(Guid.NewGuid());
+        return trial;
     }
 
     public override string ToString() => $"{Side} {What} at the {At} ({Way})";
 
     private static IEnumerable<SagaPoint> Both(Way way, string at, params string[] whats) =>
         from what in whats from side in Enum.GetValues<Side>() select new SagaPoint(way, at, what, side);
+}
+
+/// <summary>One transfer that is to be stopped at a point.</summary>
+public sealed record Trial(SagaPoint Point, Guid Transfer, Guid Source, Guid Destination)
+{
+    public static Trial New(SagaPoint point) => new(point, Guid.NewGuid(), Guid.NewGuid(), Guid.NewGuid());
+
+    /// <summary>From what <see cref="ToString"/> wrote.</summary>
+    public static Trial Parse(ReadOnlySpan<string> words) => new(
+        SagaPoint.All[int.Parse(words[0], CultureInfo.InvariantCulture)], Guid.Parse(words[1]), Guid.Parse(words[2]), Guid.Parse(words[3]));
+
+    /// <summary>Opens the accounts, each in the silo that it is told, if any.</summary>
+    public async Task OpenAsync(IGrainFactory grains, SiloAddress? sourceIn = null, SiloAddress? destinationIn = null)
+    {
+        await Task.WhenAll(Open(Source, Point.Funds, sourceIn), Open(Destination, 0, destinationIn));
+
+        async Task Open(Guid account, long deposit, SiloAddress? silo)
+        {
+            Place(silo);
+            var grain = grains.GetGrain<IBankAccountGrain>(account);
+            await grain.Open("Ada", "USD", new(deposit, 2), new(Guid.NewGuid()));
+            if (silo is not null && await grains.GetGrain<IManagementGrain>(0).GetActivationAddress(grain) is var at && !silo.Equals(at))
+                throw new InvalidOperationException($"The account lives in {at}, not in {silo}.");
+        }
+    }
+
+    /// <summary>Whatever of this transfer comes to the point in this silo stops there.</summary>
+    public Hold Hold(IGrainFactory grains, FaultPoints points)
+    {
+        if (Point.Way == Way.Failed)
+            points.At(
+                Destination, "AskDestination", Side.After,
+                () => grains.GetGrain<IBankAccountGrain>(Destination).Close("", new(Guid.NewGuid())));
+        return points.Hold(
+            Point.At switch { "transfer" => Transfer, "source" => Source, _ => Destination }, Point.What, Point.Side);
+    }
+
+    public async Task<TransferReply> RequestAsync(IGrainFactory grains, SiloAddress? transferIn = null)
+    {
+        Place(transferIn);
+        return await grains.GetGrain<ITransferGrain>(Transfer).Request(Source, Destination, new(SagaPoint.Amount, 2), "", new(Transfer));
+    }
+
+    public override string ToString() => $"{SagaPoint.All.IndexOf(Point)} {Transfer} {Source} {Destination}";
+
+    private static void Place(SiloAddress? silo)
+    {
+        if (silo is not null)
+            RequestContext.Set(IPlacementDirector.PlacementHintKey, silo);
+    }
 }

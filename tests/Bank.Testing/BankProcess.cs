@@ -87,6 +87,9 @@ public sealed class BankProcess : IAsyncDisposable
         string? Line() => lines.FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal));
     }
 
+    /// <summary>Writes a line to its standard input.</summary>
+    public Task TellAsync(string line) => process.StandardInput.WriteLineAsync(line);
+
     /// <summary>Asks it to end, as <c>kill</c> and every supervisor do.</summary>
     public void Terminate() => Signals.Send(process.Id, Signals.Terminate);
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Bank.Grains.TestHost;
 using Bank.Host;
@@ -9,71 +10,144 @@ using Xunit;
 namespace Bank.Grains.Tests.Transfers;
 
 /// <summary>
-/// The death of the only silo, with kill -9, at every point between two steps of a transfer. Whoever is started next ends what was begun.
+/// Death with kill -9 at every point between two steps of a transfer: of the only silo, where whoever is started next ends what was begun,
+/// and of one of two, where the other one does.
 /// </summary>
 public sealed class CrashTests(PrivatePostgres postgres)
 {
     // The watchdog's 5 s, the 15 s that a transfer has, and patience with a machine that does other things besides.
     private static readonly TimeSpan EndingTakes = TimeSpan.FromSeconds(90);
 
-    private static readonly string[] SiloPorts = [$"{Ports.PreferredOrFree(0)}", $"{Ports.PreferredOrFree(0)}"];
-
-    private sealed record Stopped(SagaPoint Point, Guid Transfer, Guid Source, Guid Destination);
+    private static readonly string[] Roles = ["transfer", "source", "destination"];
 
     // In the suite one kill ends a transfer at every point, three times. On demand, with BANK_SAGA_SINGLY=1, each point has its own kills.
-    private static IEnumerable<int[]> Rounds
-    {
-        get
-        {
-            var all = Enumerable.Range(0, SagaPoint.All.Count).ToArray();
-            return Environment.GetEnvironmentVariable("BANK_SAGA_SINGLY") is "1"
-                ? all.SelectMany(point => Enumerable.Repeat<int[]>([point], 3))
-                : Enumerable.Repeat(all, 3);
-        }
-    }
+    private static bool Singly => Environment.GetEnvironmentVariable("BANK_SAGA_SINGLY") is "1";
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task A_transfer_that_is_killed_at_any_point_ends_right_in_the_next_process()
     {
         var database = await postgres.CreateDatabaseAsync();
         await using var app = NpgsqlDataSource.Create(database.App);
-        List<Stopped> killed = [];
-        foreach (var round in Rounds)
+        string[] ports = [$"{Ports.PreferredOrFree(0)}", $"{Ports.PreferredOrFree(0)}"];
+        var rounds = Singly
+            ? SagaPoint.All.SelectMany(point => Enumerable.Repeat<SagaPoint[]>([point], 3))
+            : Enumerable.Repeat(SagaPoint.All.ToArray(), 3);
+        Trial[] killed = [];
+        var longest = TimeSpan.Zero;
+        foreach (var round in rounds)
         {
-            await using var host = Start(database, round);
-            await EndsAsync(app, killed, host);
-            await host.SaysAsync("all stopped");
-            killed = [.. host.Output.Split('\n').Where(line => line.StartsWith("stopped ", StringComparison.Ordinal)).Select(Parse)];
-            Assert.Equal(round.Length, killed.Count);
+            await using var host = Start(database, ports);
+            await EndAsync(host);
+            killed = [.. round.Select(Trial.New)];
+            foreach (var trial in killed)
+                await host.TellAsync($"hold {trial}");
+            foreach (var trial in killed)
+                await host.TellAsync($"begin {trial}");
+            foreach (var trial in killed)
+                await host.SaysAsync($"stopped {trial.Transfer}");
             host.Kill();
             await host.EndAsync();
         }
 
-        await using var last = Start(database, []);
-        await EndsAsync(app, killed, last);
-        Assert.Empty((await Check.ReadAsync(database.App, TestContext.Current.CancellationToken)).Violations);
+        await using var last = Start(database, ports);
+        await EndAsync(last);
+        TestContext.Current.SendDiagnosticMessage($"all had ended {longest.TotalSeconds:0.0} s after the restart at the latest");
+        Assert.Empty((await Check.ReadAsync(database.App, Cancellation)).Violations);
+
+        async Task EndAsync(BankProcess host)
+        {
+            await host.SaysAsync("open");
+            var clock = Stopwatch.StartNew();
+            await Task.WhenAll(killed.Select(trial => EndsAsync(app, trial, isRequested: trial.Point.IsRequested)));
+            longest = TimeSpan.FromTicks(Math.Max(longest.Ticks, clock.Elapsed.Ticks));
+        }
     }
 
-    private static BankProcess Start(TestDatabase database, int[] points) => BankProcess.Start(
-        [database.App, .. SiloPorts, .. points.Select(point => $"{point}")],
-        new Dictionary<string, string?>(),
-        "Bank.Grains.TestHost.dll");
-
-    private static async Task EndsAsync(NpgsqlDataSource app, List<Stopped> killed, BankProcess host)
+    [Fact]
+    public async Task A_transfer_ends_right_when_the_silo_of_the_transfer_of_the_source_or_of_the_destination_is_killed_at_any_point()
     {
-        await host.SaysAsync("open");
-        await Task.WhenAll(killed.Select(async stopped => await Eventually.UntilAsync(
-            $"the transfer that was killed {stopped.Point} is \"{Expected(stopped.Point)}\"",
-            () => ReadAsync(app, stopped),
-            state => state == Expected(stopped.Point),
-            EndingTakes)));
+        (SagaPoint Point, string Role)[] trials = [.. from point in SagaPoint.All from role in Roles select (point, role)];
+        // On demand each kill has its own transfer; then most of the time is waiting, so several clusters wait together.
+        const int clusters = 3;
+        await Task.WhenAll(Singly
+            ? Enumerable.Range(0, clusters).Select(n => KillAsync(trials.Where((_, i) => i % clusters == n).Chunk(1)))
+            : [KillAsync([trials])]);
     }
 
-    private static string Expected(SagaPoint point)
+    private async Task KillAsync(IEnumerable<(SagaPoint Point, string Role)[]> rounds)
+    {
+        var database = await postgres.CreateDatabaseAsync();
+        await using var app = NpgsqlDataSource.Create(database.App);
+        var (survivor, victim) = (Start(database, AnyPorts()), Start(database, AnyPorts()));
+        try
+        {
+            var longest = TimeSpan.Zero;
+            foreach (var round in rounds)
+            {
+                var (here, there) = (await AddressAsync(survivor), await AddressAsync(victim));
+                (string Role, Trial Trial)[] trials = [.. round.Select(t => (t.Role, Trial.New(t.Point)))];
+                foreach (var (_, trial) in trials)
+                {
+                    await survivor.TellAsync($"hold {trial}");
+                    await victim.TellAsync($"hold {trial}");
+                }
+
+                await victim.SaysAsync($"holds {trials[^1].Trial.Transfer}");
+                foreach (var (role, trial) in trials)
+                    await survivor.TellAsync($"begin {trial} {string.Join(' ', Roles.Select(r => r == role ? there : here))}");
+                foreach (var (role, trial) in trials)
+                    await Eventually.UntilAsync(
+                        $"the transfer is stopped {trial.Point}, its {role} in the silo that is to be killed",
+                        () => Task.FromResult(
+                            ((survivor.Output + victim.Output).Contains($"stopped {trial.Transfer}", StringComparison.Ordinal),
+                            (object?)survivor.Output)),
+                        EndingTakes);
+
+                victim.Kill();
+                await victim.EndAsync();
+                var clock = Stopwatch.StartNew();
+                await survivor.TellAsync("release");
+                // Its client has lived on, and asks until it knows.
+                await Task.WhenAll(trials.Select(t => EndsAsync(app, t.Trial, isRequested: true)));
+                foreach (var (_, trial) in trials)
+                    await survivor.SaysAsync($"ended {trial.Transfer} {trial.Point.End}");
+                longest = TimeSpan.FromTicks(Math.Max(longest.Ticks, clock.Elapsed.Ticks));
+                if (!Singly)
+                    break;
+                await victim.DisposeAsync();
+                (survivor, victim) = (Start(database, AnyPorts()), survivor);
+            }
+
+            TestContext.Current.SendDiagnosticMessage($"all had ended {longest.TotalSeconds:0.0} s after the kill at the latest");
+            Assert.Empty((await Check.ReadAsync(database.App, Cancellation)).Violations);
+        }
+        finally
+        {
+            await survivor.DisposeAsync();
+            await victim.DisposeAsync();
+        }
+    }
+
+    private static BankProcess Start(TestDatabase database, string[] ports) => BankProcess.Start(
+        [database.App, .. ports], new Dictionary<string, string?>(), "Bank.Grains.TestHost.dll");
+
+    private static string[] AnyPorts() => [$"{Ports.PreferredOrFree(0)}", $"{Ports.PreferredOrFree(0)}"];
+
+    private static async Task<string> AddressAsync(BankProcess host) => (await host.SaysAsync("open "))["open ".Length..];
+
+    private static async Task EndsAsync(NpgsqlDataSource app, Trial trial, bool isRequested) => await Eventually.UntilAsync(
+        $"the transfer that was killed {trial.Point} is \"{Expected(trial.Point, isRequested)}\"",
+        () => ReadAsync(app, trial),
+        state => state == Expected(trial.Point, isRequested),
+        EndingTakes);
+
+    private static string Expected(SagaPoint point, bool isRequested)
     {
         var (end, source, destination) = point.Way switch
         {
-            _ when !point.IsRequested => ("", point.Funds, 0),
+            _ when !isRequested => ("", point.Funds, 0),
             Way.Completed => ("TransferRequested TransferCompleted", point.Funds - SagaPoint.Amount, SagaPoint.Amount),
             Way.Rejected => ("TransferRequested TransferRejected", point.Funds, 0),
             _ => ("TransferRequested ReturnDecided TransferFailed", point.Funds, 0),
@@ -81,7 +155,7 @@ public sealed class CrashTests(PrivatePostgres postgres)
         return string.Create(CultureInfo.InvariantCulture, $"{end}, {source / 100m:0.00} and {destination / 100m:0.00}");
     }
 
-    private static async Task<string> ReadAsync(NpgsqlDataSource app, Stopped stopped)
+    private static async Task<string> ReadAsync(NpgsqlDataSource app, Trial trial)
     {
         await using var command = app.CreateCommand(
             """
@@ -92,18 +166,8 @@ public sealed class CrashTests(PrivatePostgres postgres)
                     WHERE d.stream_id = 'account-' || $3 AND d.data ? 'balance_after' ORDER BY d.version DESC LIMIT 1)
             FROM journal.events t WHERE t.stream_id = 'transfer-' || $1
             """);
-        foreach (var id in (Guid[])[stopped.Transfer, stopped.Source, stopped.Destination])
+        foreach (var id in (Guid[])[trial.Transfer, trial.Source, trial.Destination])
             command.Parameters.Add(new() { Value = id.ToString() });
         return (string)(await command.ExecuteScalarAsync())!;
-    }
-
-    private static Stopped Parse(string line)
-    {
-        var words = line.Split(' ');
-        return new(
-            SagaPoint.All[int.Parse(words[1], CultureInfo.InvariantCulture)],
-            Guid.Parse(words[2]),
-            Guid.Parse(words[3]),
-            Guid.Parse(words[4]));
     }
 }

@@ -87,7 +87,7 @@ public sealed class WatchdogTests(PrivatePostgres postgres) : IAsyncLifetime
         ];
         await Task.WhenAll(phases.Select(async known =>
         {
-            var (transfer, _, _) = await known.Point.StopAsync(silo.Grains, points);
+            var (_, transfer, _, _) = await known.Point.StopAsync(silo.Grains, points);
             await Eventually.UntilAsync(
                 $"the transfer that was stopped {known.Point} is {known.Phase}",
                 () => ScalarAsync<string?>($"SELECT max(phase) FROM work.open_transfers WHERE transfer_id = '{transfer}'"),
