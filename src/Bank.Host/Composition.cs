@@ -1,4 +1,5 @@
 using System.Net;
+using Bank.Contracts;
 using Bank.Gateway;
 using Bank.Grains;
 using Bank.Grains.Transfers;
@@ -145,6 +146,7 @@ public static class Composition
         builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(
             new NpgsqlConnectionStringBuilder(connectionString) { NoResetOnClose = true }.ConnectionString));
         builder.Services.AddSingleton<BankMetrics>();
+        builder.Services.AddSingleton(typeof(GrainReferences<>));
         builder.Services.AddSingleton<TransferWatch>();
         var partitions = builder.Configuration.GetValue("Streams:Partitions", new JournalStreamOptions().Partitions);
         builder.Services.AddBankQueries(connectionString, partitions);

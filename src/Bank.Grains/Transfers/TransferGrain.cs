@@ -15,7 +15,8 @@ namespace Bank.Grains.Transfers;
 [Reentrant]
 [GrainType("transfer")]
 [JournalStream("transfer", ExpectNew = true)]
-public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptions options, ILogger<TransferGrain> log)
+public sealed class TransferGrain(
+    IJournal journal, GrainReferences<IAccountSteps> accounts, TimeProvider time, BankOptions options, ILogger<TransferGrain> log)
     : PostgresJournaledGrain<TransferView, TransferEvent>, ITransferGrain
 {
     private readonly TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -54,7 +55,7 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
         var currency = State.State?.Request.Currency;
         if (currency is null)
         {
-            var source = await GrainFactory.GetGrain<IAccountSteps>(from).AskSource();
+            var source = await accounts.Of(from).AskSource();
             if (source is not { Status: ReplyStatus.Done, Refusal: null })
                 return new(source.Refusal is null ? source.Status : ReplyStatus.Refused, source.Refusal);
             currency = Currency.Parse(source.Currency!);
@@ -145,10 +146,10 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
     {
         var (id, to, amount, currency, description, _) = send.Command;
         // Asked before the money leaves, so that an account that was never opened, or has closed, costs no way there and back.
-        var asked = await Account(to).AskDestination(amount.MinorUnits, currency.Code);
+        var asked = await accounts.Of(to.Value).AskDestination(amount.MinorUnits, currency.Code);
         if (asked.Status != ReplyStatus.Done)
             return Interrupted(asked.Status);
-        var reply = await Account(send.Source).Send(
+        var reply = await accounts.Of(send.Source.Value).Send(
             new(id.Value, to.Value, amount.MinorUnits, currency.Code, description, correlationId), asked.Refusal);
         if (reply.BalanceMinorUnits is { } balance)
             _balance = balance;
@@ -158,7 +159,7 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
     private async Task<ITransferStep?> ReceiveAsync(TransferAction.Receive receive, string? correlationId)
     {
         var (id, from, amount, currency, description) = receive.Command;
-        var reply = await Account(receive.Destination).Receive(
+        var reply = await accounts.Of(receive.Destination.Value).Receive(
             new(id.Value, from.Value, amount.MinorUnits, currency.Code, description, correlationId));
         return Learn(reply, balanceAfter => new TransferReceived(id, from, amount, description, new(balanceAfter, currency.Digits)));
     }
@@ -167,7 +168,7 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
     {
         var (id, to, amount, description) = back.Command;
         var currency = _known!.Request.Currency;
-        var reply = await Account(back.Source).Return(
+        var reply = await accounts.Of(back.Source.Value).Return(
             new(id.Value, to.Value, amount.MinorUnits, currency.Code, description, correlationId));
         return Learn(reply, balanceAfter => new TransferReturned(id, to, amount, description, new(balanceAfter, currency.Digits)));
     }
@@ -241,6 +242,4 @@ public sealed class TransferGrain(IJournal journal, TimeProvider time, BankOptio
         if (sent is not null && StoredEvents.Decode(sent) is TransferSent { BalanceAfter: var balance })
             _balance = balance.MinorUnits;
     }
-
-    private IAccountSteps Account(AccountId id) => GrainFactory.GetGrain<IAccountSteps>(id.Value);
 }

@@ -11,6 +11,8 @@ internal sealed class PostgresLogConsistency(
     : ILogViewAdaptorFactory
 {
     private readonly ConcurrentDictionary<Type, object?> _viewCodecs = [];
+    // Attributes are read by reflection: too slow for what is activated thousands of times a second.
+    private readonly ConcurrentDictionary<Type, JournalStreamAttribute> _streams = [];
 
     public bool UsesStorageProvider => false;
 
@@ -31,7 +33,7 @@ internal sealed class PostgresLogConsistency(
         where TView : class, new()
         where TEvent : class
     {
-        var stream = JournalStreamAttribute.Of(hostGrain.GetType());
+        var stream = _streams.GetOrAdd(hostGrain.GetType(), JournalStreamAttribute.Of);
         var key = services.GrainId.Key.ToString()!;
         // The key of a Guid is 32 digits inside Orleans; in a journal that people read it has the form that they know.
         if (hostGrain is IGrainWithGuidKey && Guid.TryParseExact(key, "N", out var guid))

@@ -23,7 +23,7 @@ internal sealed class BankInProcess : IAsyncDisposable
 
     private readonly string _name;
     private readonly IHost _host;
-    private readonly IGrainFactory _grains;
+    private readonly GrainReferences<ITransferGrain> _transfers;
     private readonly BankAccount[] _accounts;
 
     private BankInProcess(string name, IHost host, TestDatabase database, int accounts)
@@ -31,9 +31,10 @@ internal sealed class BankInProcess : IAsyncDisposable
         _name = name;
         _host = host;
         Database = database;
-        _grains = host.Services.GetRequiredService<IGrainFactory>();
+        _transfers = host.Services.GetRequiredService<GrainReferences<ITransferGrain>>();
+        var grains = host.Services.GetRequiredService<GrainReferences<IBankAccountGrain>>();
         _accounts = [.. Enumerable.Range(0, accounts).Select(_ => new AccountId(Guid.NewGuid()))
-            .Select(id => new BankAccount(id, _grains.GetGrain<IBankAccountGrain>(id.Value)))];
+            .Select(id => new BankAccount(id, grains.Of(id.Value)))];
     }
 
     public TestDatabase Database { get; }
@@ -62,7 +63,8 @@ internal sealed class BankInProcess : IAsyncDisposable
             "grains", postgres, comparison, null, (builder, database) =>
             {
                 var bank = new BankOptions();
-                builder.Services.AddSingleton(TimeProvider.System).AddSingleton(bank).AddSingleton<BankMetrics>();
+                builder.Services.AddSingleton(TimeProvider.System).AddSingleton(bank).AddSingleton<BankMetrics>()
+                    .AddSingleton(typeof(GrainReferences<>));
                 builder.UseOrleans(silo => silo
                     .UseLocalhostClustering(Ports.PreferredOrFree(0), Ports.PreferredOrFree(0))
                     .AddPostgresJournal(options =>
@@ -121,7 +123,7 @@ internal sealed class BankInProcess : IAsyncDisposable
             var (payer, payee) = spread.Next();
             var (from, to) = (_accounts[payer].Id, _accounts[payee].Id);
             var transfer = DerivedId.Transfer(from, Key(run, caller, keys));
-            var reply = await _grains.GetGrain<ITransferGrain>(transfer.Value).Request(
+            var reply = await _transfers.Of(transfer.Value).Request(
                 from.Value, to.Value, new(100, 2), Payload.Description, new(transfer.Value, Payload.CorrelationId));
             if (reply is not { Status: ReplyStatus.Done, Code: null, Transfer: "completed", Replayed: false })
                 throw new InvalidOperationException($"A transfer got {reply}.");
