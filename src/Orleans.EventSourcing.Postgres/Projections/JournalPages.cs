@@ -32,18 +32,9 @@ internal sealed class JournalPages(NpgsqlDataSource database, int partitions, in
     {
         var start = after.Value / pageSize * pageSize;
         var page = known.Value - after.Value > pageSize
-            ? await SharedAsync(start, known).WaitAsync(cancellation).ConfigureAwait(false)
+            ? await Shared(start).WaitAsync(cancellation).ConfigureAwait(false)
             : await ReadAsync(after, new(after.Value + pageSize), partition, cancellation).ConfigureAwait(false);
         return (new(page.From, page.To, page.Events[partition.Number]), page.Head);
-    }
-
-    private Task<SharedPage> SharedAsync(long start, Position known)
-    {
-        var page = Shared(start);
-        // The next one while this one is applied. Should it fail, whoever comes to it reads it again.
-        if (known.Value - start > 2 * pageSize)
-            _ = Shared(start + pageSize);
-        return page;
     }
 
     private Task<SharedPage> Shared(long start)
