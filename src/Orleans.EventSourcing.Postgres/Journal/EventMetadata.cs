@@ -6,9 +6,8 @@ namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
 /// What the engine keeps in an event's metadata: <c>n</c> and <c>of</c> (its place among its command's events), <c>command</c> (the
-/// command's
-/// id, from the second event on: the first one's own id is the command's) and <c>hash</c> (the command's hash, base64url). What the caller
-/// adds stands beside them.
+/// command's id, from the second event on: the first one's own id is the command's) and <c>hash</c> (the command's hash, base64url). What
+/// the caller adds stands beside them.
 /// </summary>
 public static class EventMetadata
 {
@@ -18,6 +17,7 @@ public static class EventMetadata
     /// <param name="commandId">Id of the command.</param>
     /// <param name="commandHash">Hash of the command; empty where the caller has none.</param>
     /// <param name="context">Name and value of what the caller adds; null values are left out.</param>
+    /// <exception cref="ArgumentException">The context has a name that the engine keeps for itself.</exception>
     public static byte[] Write(
         int n, int of, Guid commandId, ReadOnlySpan<byte> commandHash, IReadOnlyList<KeyValuePair<string, string?>>? context)
     {
@@ -32,7 +32,10 @@ public static class EventMetadata
             if (!commandHash.IsEmpty)
                 json.WriteString("hash"u8, Base64Url.EncodeToString(commandHash));
             foreach (var (name, value) in context ?? [])
-                if (value is not null)
+                if (name is "n" or "of" or "command" or "hash")
+                    // PostgreSQL keeps the last of two: what a command is known by would be the caller's.
+                    throw new ArgumentException($"The engine keeps the name \"{name}\" of an event's metadata for itself.", nameof(context));
+                else if (value is not null)
                     json.WriteString(name, value);
             json.WriteEndObject();
         }
