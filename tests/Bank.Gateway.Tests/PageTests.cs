@@ -13,6 +13,7 @@ public sealed class PageTests(PrivatePostgres postgres)
 {
     private const int Large = 1_000_000;
     private const int Pages = 1_000;
+    private const int Enough = 100;
     private static readonly TimeSpan Promised = TimeSpan.FromMilliseconds(10);
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -83,7 +84,8 @@ public sealed class PageTests(PrivatePostgres postgres)
         var p99 = sorted[(int)(0.99 * (sorted.Count - 1))];
         TestContext.Current.SendDiagnosticMessage(
             $"{what}: {taken.Count} pages, p50 {sorted[sorted.Count / 2].TotalMilliseconds:0.0} ms, p99 {p99.TotalMilliseconds:0.0} ms");
-        if (ReadModelRows.Count >= Large)
+        // Of a few pages, all are first ones.
+        if (ReadModelRows.Count >= Large && taken.Count >= Enough)
             Assert.InRange(p99, TimeSpan.Zero, Promised);
     }
 }
