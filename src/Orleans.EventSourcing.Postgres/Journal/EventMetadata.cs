@@ -34,7 +34,8 @@ public static class EventMetadata
             foreach (var (name, value) in context ?? [])
                 if (name is "n" or "of" or "command" or "hash")
                     // PostgreSQL keeps the last of two: what a command is known by would be the caller's.
-                    throw new ArgumentException($"The engine keeps the name \"{name}\" of an event's metadata for itself.", nameof(context));
+                    throw new ArgumentException(
+                        $"The engine keeps the name \"{name}\" of an event's metadata for itself.", nameof(context));
                 else if (value is not null)
                     json.WriteString(name, value);
             json.WriteEndObject();
