@@ -12,7 +12,8 @@ public sealed class WritePlanTests(PrivatePostgres postgres) : ReadModelTest(pos
         await using (var command = Owner.CreateCommand("ALTER TABLE journal.events SET (autovacuum_enabled = off)"))
             await command.ExecuteNonQueryAsync(Cancellation);
         var writer = Writer(seed: 1, accounts: 200);
-        var runtime = Runtime();
+        // So that every connection keeps its first plan, as it does under load.
+        var runtime = Runtime(connectionString: Database.App + ";Options=-c plan_cache_mode=force_generic_plan");
         await using (var partitions = await OpenAsync(runtime))
         {
             for (var acts = 1; acts <= 600; acts++)
