@@ -5,6 +5,7 @@ using Bank.Gateway.Requests;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace Bank.Gateway;
 
@@ -19,6 +20,7 @@ public static class BankGateway
     {
         services.AddSingleton(options ?? new());
         services.AddSingleton<Admission>();
+        services.TryAddSingleton<SiloLosses>();
         services.AddSingleton<Patience>();
         services.AddSingleton<Acknowledged>();
         services.AddSingleton<LiveMessages>();

@@ -27,13 +27,15 @@ public static class BankHealth
             statusCode: report.Status == HealthStatus.Unhealthy ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status200OK);
     }
 
-    private static string Word(HealthStatus status) => status switch
+    /// <summary>How the contract says it.</summary>
+    public static string Word(HealthStatus status) => status switch
     {
         HealthStatus.Healthy => "ready",
         HealthStatus.Degraded => "degraded",
         _ => "unready",
     };
 
-    private static string Describe(HealthReportEntry entry) =>
+    /// <summary>The same with what the check has found.</summary>
+    public static string Describe(HealthReportEntry entry) =>
         entry.Description is { Length: > 0 } description ? $"{Word(entry.Status)}: {description}" : Word(entry.Status);
 }

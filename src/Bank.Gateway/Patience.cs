@@ -4,43 +4,84 @@ using Orleans.EventSourcing.Postgres;
 namespace Bank.Gateway;
 
 /// <summary>How long requests wait, and for what.</summary>
-internal sealed class Patience(IJournalReader journal, BankGatewayOptions options, TimeProvider time)
+internal sealed class Patience(IJournalReader journal, SiloLosses losses, BankGatewayOptions options, TimeProvider time)
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(500);
 
     /// <summary>
-    /// A grain's answer. It is asked again where its silo, or the way to it, was lost under the call: whatever is asked of grains here has
-    /// an id of its own, so that it happens once however often it is asked for.
+    /// A grain's answer. It is asked again where the call was lost, and where a silo was lost that the call may have gone through: whatever
+    /// is asked of grains here has an id of its own, so that it happens once however often it is asked for.
     /// </summary>
     /// <param name="ask">Asks.</param>
     /// <param name="isDone">
-    /// Of a command: whether the reply says that it is done. Only that is believed after a lost call, which may still be on its way to a
-    /// grain while a later one is refused.
+    /// Of a command: whether the reply says that it is done. Another reply is believed only when every call has been answered: one that was
+    /// lost may still be on its way to a grain, and be done after another was refused.
     /// </param>
     /// <exception cref="TimeoutException">No answer in time, or none to be believed: it may happen none the less.</exception>
     public async Task<T> For<T>(Func<Task<T>> ask, Func<T, bool>? isDone = null)
     {
-        var asked = time.GetTimestamp();
-        for (var lost = false; ; lost = true)
+        var (asked, within) = (time.GetTimestamp(), options.AnswerWithin);
+        var (lost, refused) = (false, false);
+        var loss = losses.Next;
+        List<Task<T>> calls = [ask()];
+        while (true)
         {
-            var left = options.AnswerWithin - time.GetElapsedTime(asked);
+            var left = within - time.GetElapsedTime(asked);
             if (left <= TimeSpan.Zero)
                 throw new TimeoutException();
+            var any = calls is [var only] ? (Task)only : Task.WhenAny(calls);
+            await any.WaitAsync(left, time, refused ? CancellationToken.None : loss)
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (calls.Find(call => call.IsCompleted) is not { } ended)
+            {
+                if (loss.IsCancellationRequested && !refused)
+                {
+                    loss = losses.Next;
+                    calls.Add(ask());
+                }
+
+                continue;
+            }
+
+            calls.Remove(ended);
             try
             {
-                var reply = await ask().WaitAsync(left, time);
-                return !lost || isDone is null || isDone(reply) ? reply : throw new TimeoutException();
+                var reply = await ended;
+                if (isDone is null || isDone(reply) || calls.Count == 0 && !lost)
+                    return reply;
+                Refuse();
             }
             catch (Exception e) when (IsLost(e))
             {
-                await Task.Delay(Pause, time);
+                lost = true;
             }
-            catch (JournalUnavailableException e) when (lost && isDone is not null)
+            catch (JournalUnavailableException) when (isDone is not null && (lost || calls.Count > 0))
             {
-                // The grain could not be loaded on another silo; on the one that was lost it may have done it.
-                throw new TimeoutException(e.Message, e);
+                // The grain could not be loaded here; elsewhere another call may have done it.
+                Refuse();
             }
+
+            if (refused)
+            {
+                if (calls.Count == 0)
+                    throw new TimeoutException();
+                continue;
+            }
+
+            // Lost; and those before it, which nobody has answered, may have been, too.
+            await Task.Delay(Pause, time);
+            loss = losses.Next;
+            calls.Add(ask());
+        }
+
+        // The others have a moment to be refused, too, or to be done.
+        void Refuse()
+        {
+            refused = true;
+            var grace = time.GetElapsedTime(asked) + Grace;
+            within = grace < within ? grace : within;
         }
     }
 

@@ -5,10 +5,13 @@ using Bank.Grains;
 using Bank.Grains.Transfers;
 using Bank.Host.Health;
 using Bank.ReadModel;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Npgsql;
 using Orleans.Configuration;
 using Orleans.Dashboard;
 using Orleans.EventSourcing.Postgres;
+using Orleans.Messaging;
+using Orleans.Runtime.Membership;
 
 namespace Bank.Host;
 
@@ -41,6 +44,9 @@ public static class Composition
                 options.GatewayPort = settings.GetValue("Endpoints:GatewayPort", gatewayPort);
                 options.AdvertisedIPAddress = Address(settings["Endpoints:AdvertisedIPAddress"] ?? "127.0.0.1");
             });
+            // As members of a cluster on one machine are called everywhere else.
+            if (builder.Configuration["BANK_MEMBER"] is { Length: > 0 } member)
+                silo.Configure<SiloOptions>(options => options.SiloName = member);
             silo.Configure<SiloMessagingOptions>(settings.GetSection("Messaging"));
             silo.Configure<ClusterMembershipOptions>(Detect);
             silo.Configure<ClusterMembershipOptions>(settings.GetSection("Membership"));
@@ -81,10 +87,15 @@ public static class Composition
             client.Configure<ClusterOptions>(options => Name(options, settings));
             client.Configure<ClientMessagingOptions>(settings.GetSection("Messaging"));
             // Silos that have come or gone: a client that has lost all of them has nobody to ask but the table.
-            client.Configure<GatewayOptions>(options => options.GatewayListRefreshPeriod = TimeSpan.FromSeconds(2));
+            client.Configure<GatewayOptions>(options => options.GatewayListRefreshPeriod = TimeSpan.FromSeconds(1));
             client.Configure<GatewayOptions>(settings.GetSection("Gateways"));
             client.UseAdoNetClustering(
                 options => (options.Invariant, options.ConnectionString) = (Invariant, InSchema(connectionString, "orleans")));
+            client.Services.AddSingleton<AdoNetGatewayListProvider>();
+            client.Services.AddSingleton<IGatewayListProvider, WatchedGateways>();
+            client.Services.TryAddSingleton<SiloLosses>();
+            client.Services.AddSingleton<LostConnections>();
+            client.AddGatewayCountChangedHandler(services => services.GetRequiredService<LostConnections>().Handle);
             client.UseConnectionRetryFilter<SiloWait>();
             client.AddActivityPropagation();
             client.AddDashboard(Show);
@@ -111,6 +122,7 @@ public static class Composition
         var within = TimeSpan.FromSeconds(3);
         builder.Services.AddSingleton<Readiness>();
         builder.Services.AddSingleton<Operators>();
+        builder.Services.AddSingleton<HealthDetail>();
         builder.Services.AddHealthChecks()
             .AddCheck<Readiness>("process")
             .AddCheck<JournalAnswers>("journal", timeout: within)
@@ -127,9 +139,18 @@ public static class Composition
             app.MapBankGateway();
         else
             app.UseRouting();
+        app.Use(Telemetry.NameRequest);
         app.Use(app.Services.GetRequiredService<Operators>().Guard);
         app.MapBankHealth();
-        app.MapPrometheusScrapingEndpoint("/metrics");
+        app.MapGet(
+            "/health/detail",
+            async (HealthDetail detail, HttpContext http) =>
+            {
+                http.Response.Headers.CacheControl = "no-store";
+                return Results.Json(await detail.ReadAsync(role, http.RequestAborted), HostSettings.Json);
+            }).WithMetadata(OperatorsOnly.Mark);
+        if (!Telemetry.IsOff(app.Configuration))
+            app.MapPrometheusScrapingEndpoint("/metrics");
         if (role != Role.Silo)
             app.MapOrleansDashboard("/dashboard").WithMetadata(OperatorsOnly.Mark);
         return app;

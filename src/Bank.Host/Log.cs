@@ -11,6 +11,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "Waiting for a silo: {Reason}")]
     public static partial void WaitsForSilo(ILogger logger, string reason);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "A connection to a silo was lost, and no other silo looked for it: {Reason}")]
+    public static partial void NobodyLooked(ILogger logger, string reason);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "PostgreSQL could not be started again")]
     public static partial void PostgresNotRestarted(ILogger logger, Exception exception);
 }

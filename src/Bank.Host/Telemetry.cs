@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using Bank.Grains;
+using Microsoft.AspNetCore.Routing;
 using Npgsql;
+using OpenTelemetry;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
@@ -11,7 +13,9 @@ namespace Bank.Host;
 /// <summary>Metrics at <c>/metrics</c>, and metrics and traces to whatever collector the environment names.</summary>
 /// <remarks>
 /// OpenTelemetry's own variables apply: <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> (none: nothing is sent), <c>OTEL_TRACES_SAMPLER</c> and its
-/// argument (by default one trace in a hundred), <c>OTEL_SERVICE_NAME</c>, <c>OTEL_RESOURCE_ATTRIBUTES</c>.
+/// argument (by default one trace in a hundred), <c>OTEL_SERVICE_NAME</c>, <c>OTEL_RESOURCE_ATTRIBUTES</c>,
+/// <c>OTEL_SDK_DISABLED</c>. Without a collector,
+/// <c>Telemetry__TracesFolder</c> names a folder in which each process writes a file of its spans as JSON.
 /// </remarks>
 internal static class Telemetry
 {
@@ -21,6 +25,8 @@ internal static class Telemetry
     public static IHostApplicationBuilder AddBankTelemetry(this IHostApplicationBuilder builder, Role role)
     {
         var settings = builder.Configuration;
+        if (IsOff(settings))
+            return builder;
         var hasCollector = !string.IsNullOrEmpty(settings["OTEL_EXPORTER_OTLP_ENDPOINT"]);
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(resource => resource
@@ -36,18 +42,34 @@ internal static class Telemetry
                 if (hasCollector)
                     metrics.AddOtlpExporter();
             });
+        var folder = settings["Telemetry:TracesFolder"];
         // Who sends traces nowhere pays nothing for them.
-        if (hasCollector)
+        if (hasCollector || folder is not null)
             telemetry.WithTracing(traces =>
             {
                 traces
                     .AddSource("Microsoft.AspNetCore", "Microsoft.Orleans.Runtime", "Microsoft.Orleans.Application", EngineTelemetry.Name)
-                    .AddNpgsql()
-                    .AddOtlpExporter();
+                    .AddNpgsql();
+                if (hasCollector)
+                    traces.AddOtlpExporter();
+                if (folder is not null)
+                    traces.AddProcessor(new SimpleActivityExportProcessor(new TraceFile(
+                        Path.Combine(Directory.CreateDirectory(folder).FullName, $"{Environment.ProcessId}.jsonl"))));
                 if (string.IsNullOrEmpty(settings["OTEL_TRACES_SAMPLER"]))
                     traces.SetSampler(new LinksSampler(new ParentBasedSampler(new TraceIdRatioBasedSampler(SampledByDefault))));
             });
         return builder;
+    }
+
+    /// <summary>Whether <c>OTEL_SDK_DISABLED</c> says that nothing is to be measured.</summary>
+    public static bool IsOff(IConfiguration settings) => settings.GetValue("OTEL_SDK_DISABLED", false);
+
+    /// <summary>After routing: calls a request's span by its method and its route.</summary>
+    public static Task NameRequest(HttpContext http, RequestDelegate next)
+    {
+        if (Activity.Current is { IsAllDataRequested: true } span && http.GetEndpoint() is RouteEndpoint route)
+            span.DisplayName = $"{http.Request.Method} {route.RoutePattern.RawText}";
+        return next(http);
     }
 
     /// <summary>Samples what is linked to something sampled: a batch is nobody's child, and belongs to each of its commands.</summary>

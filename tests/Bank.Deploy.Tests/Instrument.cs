@@ -15,8 +15,8 @@ public enum InstrumentKind
 /// <param name="Name">Its name in the code.</param>
 /// <param name="Kind">What it becomes.</param>
 /// <param name="Unit">In the notation of UCUM; none where it stands in braces, which only describe.</param>
-/// <param name="Unseen">It counts what has not happened in a cluster that is well, and is in no scrape before it has.</param>
-public sealed record Instrument(string Name, InstrumentKind Kind, string Unit = "", bool Unseen = false)
+/// <param name="BetweenSilos">It is in a scrape where there are several silos.</param>
+public sealed record Instrument(string Name, InstrumentKind Kind, string Unit = "", bool BetweenSilos = false)
 {
     /// <summary>Every one of them.</summary>
     public static IReadOnlyList<Instrument> All { get; } =
@@ -37,13 +37,13 @@ public sealed record Instrument(string Name, InstrumentKind Kind, string Unit = 
         new("http.server.request.duration", InstrumentKind.Histogram, "s"),
         new("kestrel.active_connections", InstrumentKind.Gauge),
         new("orleans-app-requests-latency", InstrumentKind.Histogram, "ms"),
-        new("orleans-app-requests-timedout", InstrumentKind.Counter, Unseen: true),
         new("orleans-catalog-activations", InstrumentKind.Gauge),
         new("orleans-client-connected-gateways", InstrumentKind.Gauge),
-        new("orleans-messaging-pings-reply-missed", InstrumentKind.Counter, Unseen: true),
-        new("orleans-scheduler-long-running-turns", InstrumentKind.Counter, Unseen: true),
+        new("orleans-messaging-pings-sent", InstrumentKind.Counter, BetweenSilos: true),
+        new("orleans-messaging-pings-reply-received", InstrumentKind.Counter, BetweenSilos: true),
         new("db.client.connection.count", InstrumentKind.Gauge),
         new("db.client.connection.max", InstrumentKind.Gauge),
+        new("dotnet.thread_pool.queue.length", InstrumentKind.Counter),
         new("dotnet.gc.pause.time", InstrumentKind.Counter, "s"),
         new("dotnet.process.cpu.time", InstrumentKind.Counter, "s"),
         new("dotnet.process.cpu.count", InstrumentKind.Gauge),

@@ -3,13 +3,15 @@ using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
 using System.Net.Sockets;
-using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Bank.Testing;
 using Xunit;
 
 namespace Bank.Deploy.Tests;
+
+/// <summary>A process of the image, and what it was started with.</summary>
+internal sealed record Service(BankProcess Process, Dictionary<string, string> Environment);
 
 /// <summary>A silo and a gateway of the published program, started as docker-compose.yml does, as a user who may write nowhere.</summary>
 public sealed class RunningImage(Image image, PrivatePostgres postgres) : IAsyncLifetime
@@ -19,9 +21,9 @@ public sealed class RunningImage(Image image, PrivatePostgres postgres) : IAsync
     private readonly JsonNode compose = Yaml.Parse(Repository.Read("docker-compose.yml"));
     private bool opened;
 
-    internal RunningProcess Silo { get; private set; } = null!;
+    internal Service Silo { get; private set; } = null!;
 
-    internal RunningProcess Gateway { get; private set; } = null!;
+    internal Service Gateway { get; private set; } = null!;
 
     internal List<(string, DateTime)> FilesBefore { get; } = FilesOf(image.Program);
 
@@ -55,7 +57,7 @@ public sealed class RunningImage(Image image, PrivatePostgres postgres) : IAsync
     /// <summary>Ends both as a supervisor does; one that does not end with 0 fails the class.</summary>
     public async ValueTask DisposeAsync()
     {
-        var processes = new[] { Gateway, Silo }.OfType<RunningProcess>().ToList();
+        var processes = new[] { Gateway, Silo }.OfType<Service>().Select(service => service.Process).ToList();
         try
         {
             if (!opened)
@@ -71,7 +73,7 @@ public sealed class RunningImage(Image image, PrivatePostgres postgres) : IAsync
         }
     }
 
-    internal Task<int> HealthAsync(RunningProcess process) => EndAsync(image.Dockerfile.HealthCheck, process.Environment);
+    internal Task<int> HealthAsync(Service service) => EndAsync(image.Dockerfile.HealthCheck, service.Environment);
 
     internal List<(string, DateTime)> FilesNow() => FilesOf(image.Program);
 
@@ -88,28 +90,28 @@ public sealed class RunningImage(Image image, PrivatePostgres postgres) : IAsync
         return ((IPEndPoint)listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
     }
 
-    private static Task ReadyAsync(RunningProcess process) => Eventually.UntilAsync(
-        $"{process.Address}/health/ready answers 200",
+    private static Task ReadyAsync(Service service) => Eventually.UntilAsync(
+        $"{service.Process.Address}/health/ready answers 200",
         async () =>
         {
-            process.ThrowIfEnded();
             using var client = new HttpClient();
-            using var answer = await client.GetAsync(new Uri(process.Address, "/health/ready"));
-            return (answer.StatusCode == HttpStatusCode.OK, $"{answer.StatusCode}; it has printed:\n{process.Output}");
+            using var answer = await client.GetAsync(new Uri(service.Process.Address, "/health/ready"));
+            return (answer.StatusCode == HttpStatusCode.OK, $"{answer.StatusCode}; it has printed:\n{service.Process.Output}");
         },
         OpeningTakes);
 
     private string[] CommandOf(string service) => [.. compose["services"]![service].Texts("command")];
 
-    private RunningProcess Started(string service, Dictionary<string, string> shared)
+    private Service Started(string service, Dictionary<string, string> shared)
     {
-        var environment = new Dictionary<string, string>(shared) { ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{FreePort()}" };
-        return new(image.Start([.. image.Dockerfile.Entrypoint, .. CommandOf(service)], environment), environment);
+        var address = new Uri($"http://127.0.0.1:{FreePort()}");
+        var environment = new Dictionary<string, string>(shared) { ["ASPNETCORE_URLS"] = address.GetLeftPart(UriPartial.Authority) };
+        return new(new(image.Start([.. image.Dockerfile.Entrypoint, .. CommandOf(service)], environment), address), environment);
     }
 
     private async Task<int> EndAsync(string[] command, Dictionary<string, string> environment)
     {
-        await using var process = new RunningProcess(image.Start(command, environment), environment);
+        await using var process = new BankProcess(image.Start(command, environment));
         return await process.EndAsync();
     }
 }
@@ -119,18 +121,18 @@ public sealed class RunningImageTests(RunningImage running) : IClassFixture<Runn
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    private RunningProcess[] Processes => [running.Gateway, running.Silo];
+    private Service[] Services => [running.Gateway, running.Silo];
 
     [Fact]
-    public void Silo_and_gateway_run_as_the_image_s_user() => Assert.All(Processes, process => Assert.Equal(
-        Environment.IsPrivilegedProcess ? Image.User : UserOf(Environment.ProcessId), UserOf(process.Id)));
+    public void Silo_and_gateway_run_as_the_image_s_user() => Assert.All(Services, service => Assert.Equal(
+        Environment.IsPrivilegedProcess ? Image.User : UserOf(Environment.ProcessId), UserOf(service.Process.Id)));
 
     [Fact]
     public async Task The_health_check_tells_one_that_serves_from_one_that_does_not()
     {
         Assert.NotEqual(0, running.HealthOfOneThatWaits);
-        foreach (var process in Processes)
-            Assert.Equal(0, await running.HealthAsync(process));
+        foreach (var service in Services)
+            Assert.Equal(0, await running.HealthAsync(service));
     }
 
     [Fact]
@@ -138,31 +140,23 @@ public sealed class RunningImageTests(RunningImage running) : IClassFixture<Runn
     {
         using var client = new HttpClient();
         using var opened = await client.PostAsJsonAsync(
-            new Uri(running.Gateway.Address, "/api/v1/accounts"), new { owner_name = "Ada", initial_deposit = "10.00" }, Cancellation);
+            new Uri(running.Gateway.Process.Address, "/api/v1/accounts"),
+            new { owner_name = "Ada", initial_deposit = "10.00" },
+            Cancellation);
         Assert.Equal(HttpStatusCode.Created, opened.StatusCode);
 
-        var wanted = Instrument.All.Where(instrument => !instrument.Unseen).SelectMany(instrument => instrument.Series).ToList();
+        var wanted = Instrument.All.Where(instrument => !instrument.BetweenSilos).SelectMany(instrument => instrument.Series).ToList();
         await Eventually.UntilAsync(
             "the scrapes of silo and gateway have every metric of the list",
             async () =>
             {
                 var scraped = new HashSet<string>();
-                foreach (var process in Processes)
-                    scraped.UnionWith(SeriesOf(await client.GetStringAsync(new Uri(process.Address, "/metrics"), Cancellation)));
+                foreach (var service in Services)
+                    scraped.UnionWith(SeriesOf(await client.GetStringAsync(new Uri(service.Process.Address, "/metrics"), Cancellation)));
                 var missing = wanted.Except(scraped).ToList();
                 return (missing.Count == 0, $"missing: {string.Join(", ", missing)}");
             },
             TimeSpan.FromSeconds(60));
-    }
-
-    // What has not happened is in no scrape; that Orleans would count it under this name, its assembly tells.
-    [Fact]
-    public void What_is_counted_when_it_happens_is_counted_under_the_name_that_rules_and_panels_use()
-    {
-        var orleans = File.ReadAllBytes(typeof(Orleans.Configuration.ClusterOptions).Assembly.Location);
-        Assert.All(
-            Instrument.All.Where(instrument => instrument.Unseen),
-            instrument => Assert.True(orleans.AsSpan().IndexOf(Encoding.Unicode.GetBytes(instrument.Name)) > 0, instrument.Name));
     }
 
     [Fact]

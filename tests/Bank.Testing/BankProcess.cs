@@ -7,20 +7,26 @@ namespace Bank.Testing;
 /// <summary>The product as a process of its own: <c>./bank</c> without the launcher.</summary>
 public sealed class BankProcess : IAsyncDisposable
 {
-    private static readonly TimeSpan OpeningTakes = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
     private readonly Process process;
     private readonly ConcurrentQueue<string> lines = new();
     private readonly Task output;
 
-    private BankProcess(Process process)
+    /// <param name="process">Has been started with its streams redirected.</param>
+    /// <param name="address">Where it will answer, where that is known beforehand.</param>
+    public BankProcess(Process process, Uri? address = null)
     {
         this.process = process;
+        Address = address ?? Address;
         output = Task.WhenAll(ReadAsync(process.StandardOutput), ReadAsync(process.StandardError));
     }
 
     /// <summary>Its process.</summary>
     public int Id => process.Id;
+
+    /// <summary>Whether it has ended.</summary>
+    public bool HasEnded => process.HasExited;
 
     /// <summary>Everything that it has printed so far, on both streams.</summary>
     public string Output => string.Join('\n', lines);
@@ -32,10 +38,15 @@ public sealed class BankProcess : IAsyncDisposable
     /// <param name="arguments">As after <c>./bank</c>.</param>
     /// <param name="environment">What differs from this process's environment; null removes a variable.</param>
     /// <param name="program">Another program that lies beside the tests.</param>
+    /// <param name="under">A command that ends by becoming the one that it is given.</param>
     public static BankProcess Start(
-        IEnumerable<string> arguments, IReadOnlyDictionary<string, string?> environment, string program = "Bank.Host.dll")
+        IEnumerable<string> arguments,
+        IReadOnlyDictionary<string, string?> environment,
+        string program = "Bank.Host.dll",
+        IReadOnlyList<string>? under = null)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, program), .. arguments])
+        string[] command = [.. under ?? [], "dotnet", Path.Combine(AppContext.BaseDirectory, program), .. arguments];
+        var start = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -53,12 +64,12 @@ public sealed class BankProcess : IAsyncDisposable
     /// <summary>Runs a command to its end.</summary>
     /// <returns>Exit code and everything that it printed.</returns>
     public static async Task<(int ExitCode, string Output)> RunAsync(
-        IEnumerable<string> arguments, IReadOnlyDictionary<string, string?> environment, string input = "")
+        IEnumerable<string> arguments, IReadOnlyDictionary<string, string?> environment, string input = "", TimeSpan? within = null)
     {
         await using var command = Start(arguments, environment);
         await command.process.StandardInput.WriteAsync(input);
         command.process.StandardInput.Close();
-        return (await command.EndAsync(), command.Output);
+        return (await command.EndAsync(within), command.Output);
     }
 
     /// <summary>Waits until <c>up</c> has said that it is open, and takes its address from that.</summary>
@@ -78,7 +89,7 @@ public sealed class BankProcess : IAsyncDisposable
         await Eventually.UntilAsync(
             $"the process says \"{text}\"",
             () => Task.FromResult((process.HasExited || Line() is not null, (object?)Output)),
-            OpeningTakes);
+            Patience);
         // What it said last may still be on its way.
         if (process.HasExited)
             await output;
@@ -101,16 +112,18 @@ public sealed class BankProcess : IAsyncDisposable
 
     /// <summary>Waits for its end.</summary>
     /// <returns>The exit code.</returns>
-    public async Task<int> EndAsync()
+    /// <param name="within">How long at most.</param>
+    public async Task<int> EndAsync(TimeSpan? within = null)
     {
-        using var deadline = new CancellationTokenSource(OpeningTakes);
+        var patience = within ?? Patience;
+        using var deadline = new CancellationTokenSource(patience);
         try
         {
             await process.WaitForExitAsync(deadline.Token);
         }
         catch (OperationCanceledException)
         {
-            throw new TimeoutException($"Waited {OpeningTakes.TotalSeconds} s for the process to end; it has printed:\n{Output}");
+            throw new TimeoutException($"Waited {patience.TotalSeconds} s for the process to end; it has printed:\n{Output}");
         }
 
         await output;

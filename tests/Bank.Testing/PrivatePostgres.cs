@@ -38,7 +38,7 @@ public class PrivatePostgres : IAsyncLifetime
         options = new()
         {
             FlushNewCluster = false,
-            Settings = new Dictionary<string, string>(settings) { ["max_connections"] = "300" },
+            Settings = settings,
         };
 
     /// <summary>The server, to stop, kill and start.</summary>

@@ -42,7 +42,7 @@ public sealed class TcpProxy : IAsyncDisposable
 {
     private const int CancelRequestCode = 80877102;
 
-    private readonly TcpListener listener = new(IPAddress.Loopback, 0);
+    private readonly TcpListener listener;
     private readonly ConcurrentDictionary<int, Link> links = new();
     private readonly CancellationTokenSource ending = new();
     private readonly EndPoint server;
@@ -54,8 +54,10 @@ public sealed class TcpProxy : IAsyncDisposable
     private long bytesToClient;
 
     /// <param name="connectionString">Where the server is.</param>
-    public TcpProxy(string connectionString)
+    /// <param name="address">Where to listen; loopback by default.</param>
+    public TcpProxy(string connectionString, IPAddress? address = null)
     {
+        listener = new(address ?? IPAddress.Loopback, 0);
         var target = new NpgsqlConnectionStringBuilder(connectionString);
         server = new IPEndPoint(IPAddress.Parse(target.Host!), target.Port);
         listener.Start();
@@ -74,7 +76,7 @@ public sealed class TcpProxy : IAsyncDisposable
     /// <summary>While true, nothing passes in either direction and nothing is closed; what came meanwhile passes afterwards.</summary>
     public bool Frozen { get; set; }
 
-    /// <summary>The port on 127.0.0.1.</summary>
+    /// <summary>The port on which it listens.</summary>
     public int Port => ((IPEndPoint)listener.LocalEndpoint).Port;
 
     /// <summary>Connections accepted so far, and those that are open.</summary>
@@ -91,7 +93,11 @@ public sealed class TcpProxy : IAsyncDisposable
 
     /// <summary>The same connection string, through this proxy.</summary>
     public string Through(string connectionString) =>
-        new NpgsqlConnectionStringBuilder(connectionString) { Host = "127.0.0.1", Port = Port }.ConnectionString;
+        new NpgsqlConnectionStringBuilder(connectionString)
+        {
+            Host = ((IPEndPoint)listener.LocalEndpoint).Address.ToString(),
+            Port = Port,
+        }.ConnectionString;
 
     /// <summary>Resets every open connection.</summary>
     public void CutAll()

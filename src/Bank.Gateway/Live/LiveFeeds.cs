@@ -106,6 +106,7 @@ internal sealed class LiveFeeds(
             await body.FlushAsync(end);
             await foreach (var events in WithBeatsAsync(subscription, end))
             {
+                using var traced = EngineTelemetry.Follow("live.send", events);
                 if (events.Count == 0)
                     Write(":\n\n");
                 foreach (var e in events)
@@ -143,6 +144,7 @@ internal sealed class LiveFeeds(
         {
             await foreach (var events in subscription.ReadAsync(end.Token))
             {
+                using var traced = EngineTelemetry.Follow("live.send", events);
                 foreach (var e in events)
                     await socket.SendAsync(messages.Of(e), WebSocketMessageType.Text, endOfMessage: true, end.Token);
                 metrics.Sent(WebSockets, events.Count);

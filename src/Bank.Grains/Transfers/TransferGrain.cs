@@ -16,7 +16,8 @@ namespace Bank.Grains.Transfers;
 [GrainType("transfer")]
 [JournalStream("transfer", ExpectNew = true)]
 public sealed class TransferGrain(
-    IJournal journal, GrainReferences<IAccountSteps> accounts, TimeProvider time, BankOptions options, ILogger<TransferGrain> log)
+    IJournal journal, GrainReferences<IAccountSteps> accounts, TimeProvider time, BankOptions options, BankMetrics metrics,
+    ILogger<TransferGrain> log)
     : PostgresJournaledGrain<TransferView, TransferEvent>, ITransferGrain
 {
     private readonly TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -33,6 +34,7 @@ public sealed class TransferGrain(
         // No transfer: keys that are made up anew with every request must not fill the memory. (After a failure it may be recorded.)
         if (State.State is null && reply.Status is ReplyStatus.Refused or ReplyStatus.Malformed or ReplyStatus.KeyReused)
             DeactivateOnIdle();
+        metrics.Ended("transfer", reply is { Status: ReplyStatus.Done, Code: not null } ? ReplyStatus.Refused : reply.Status);
         return reply;
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Bank.Host.Postgres;
 
 namespace Bank.Host.Cluster;
@@ -24,7 +25,8 @@ internal enum MemberState
 internal sealed record MemberReport(string Role, int Index, int? Pid, string Address, string State, int? ExitCode);
 
 /// <summary>One process of the cluster: a role, and a place that it comes back to, so that it is known as its own successor.</summary>
-internal sealed class Member(Role role, int index, string address, IReadOnlyDictionary<string, string> environment, string logFile)
+internal sealed class Member(
+    Role role, int index, string address, TimeSpan drainDelay, IReadOnlyDictionary<string, string> environment, string logFile)
 {
     private Process? _process;
     private bool _frozen;
@@ -78,7 +80,10 @@ internal sealed class Member(Role role, int index, string address, IReadOnlyDict
         (_frozen, _stopping, IsReady, _wasReady) = (false, false, false, false);
         var start = new ProcessStartInfo(
             Environment.ProcessPath!,
-            [typeof(Member).Assembly.Location, "up", "--role", role == Role.Silo ? "silo" : "gateway", "--until-input-ends"])
+            [
+                typeof(Member).Assembly.Location, "up", "--role", role == Role.Silo ? "silo" : "gateway",
+                "--drain-delay", drainDelay.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--until-input-ends",
+            ])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

@@ -4,8 +4,13 @@ namespace Bank.Host.Cluster;
 
 /// <summary>Keeps the members of a cluster on this machine: starts them, watches over them, and does to them what it is told.</summary>
 internal sealed class Supervisor(
-    string appConnectionString, string ownerConnectionString, string directory, int firstPort, bool restart, TimeProvider time)
-    : BackgroundService
+    string appConnectionString,
+    string ownerConnectionString,
+    string directory,
+    int firstPort,
+    bool restart,
+    TimeSpan drainDelay,
+    TimeProvider time) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan HealthTimeout = TimeSpan.FromSeconds(3);
@@ -48,7 +53,8 @@ internal sealed class Supervisor(
             }
 
             Directory.CreateDirectory(LogDirectory);
-            var member = new Member(role, index, address, environment, Path.Combine(LogDirectory, $"{environment["BANK_MEMBER"]}.log"));
+            var member = new Member(
+                role, index, address, drainDelay, environment, Path.Combine(LogDirectory, $"{environment["BANK_MEMBER"]}.log"));
             member.Start();
             _members.Add(member);
             return member.Report;

@@ -31,6 +31,9 @@ public static class BankCommands
 
         """;
 
+    // Of a member of a cluster: longer than whoever routes requests takes to notice.
+    private const double DrainDelay = 5;
+
     private static readonly IProgress<string> Progress = new Lines(Console.Out);
 
     // Where standard output is the answer: a document, or psql's.
@@ -81,9 +84,9 @@ public static class BankCommands
         up.SetAction((parsed, cancellation) =>
         {
             var asked = parsed.GetValue(role);
-            var delay = parsed.GetValue(drain) ?? (asked is null ? 0 : 5);
             var options = new Up.Options(
-                asked is null ? null : Enum.Parse<Role>(asked, ignoreCase: true), TimeSpan.FromSeconds(Math.Clamp(delay, 0, 600)));
+                asked is null ? null : Enum.Parse<Role>(asked, ignoreCase: true),
+                Seconds(parsed.GetValue(drain) ?? (asked is null ? 0 : DrainDelay)));
             return Guarded(stop =>
             {
                 if (!parsed.GetValue(kept))
@@ -182,6 +185,8 @@ public static class BankCommands
 
     private static HostSettings Settings => HostSettings.FromEnvironment();
 
+    private static TimeSpan Seconds(double delay) => TimeSpan.FromSeconds(Math.Clamp(delay, 0, 600));
+
     private static Command Cluster(Func<string, string, string[], Command> named, Option<bool> json)
     {
         var silos = new Option<int>("--silos") { Description = "How many silos", DefaultValueFactory = _ => 3 };
@@ -194,11 +199,21 @@ public static class BankCommands
             "cluster",
             "Runs silos and gateways as processes of this machine, until Ctrl-C",
             ["", "--silos 2 --gateways 1 --port 9000", "status", "kill silo 2", "start silo 2", "restart"]);
-        foreach (var option in (Option[])[silos, gateways, port, restart])
+        var drain = new Option<double>("--drain-delay")
+        {
+            Description = "Seconds for which a member that is asked to end goes on serving, no longer ready",
+            DefaultValueFactory = _ => DrainDelay,
+        };
+        foreach (var option in (Option[])[silos, gateways, port, restart, drain])
             cluster.Options.Add(option);
         cluster.SetAction((parsed, _) => Guarded(stop => ClusterCommand.RunAsync(
             Settings,
-            new(parsed.GetValue(silos), parsed.GetValue(gateways), parsed.GetValue(port), parsed.GetValue(restart)),
+            new(
+                parsed.GetValue(silos),
+                parsed.GetValue(gateways),
+                parsed.GetValue(port),
+                parsed.GetValue(restart),
+                Seconds(parsed.GetValue(drain))),
             Progress,
             stop)));
 

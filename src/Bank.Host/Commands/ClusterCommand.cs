@@ -14,12 +14,16 @@ internal static class ClusterCommand
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(5);
 
+    // A member has up to five pools, and two connections of its own: seven members find room on the private server.
+    private const int PoolSize = LocalPostgres.MaxConnections / 7 / 5;
+
     /// <summary>What the command line says.</summary>
     /// <param name="Silos">How many silos, at least 1.</param>
     /// <param name="Gateways">How many gateways, at least 1.</param>
     /// <param name="Port">Of the first gateway; null is that of <c>ASPNETCORE_URLS</c>.</param>
     /// <param name="Restart">Whether a member that dies is started again.</param>
-    public sealed record Options(int Silos, int Gateways, int? Port, bool Restart);
+    /// <param name="DrainDelay">How long a member that is asked to end goes on serving.</param>
+    public sealed record Options(int Silos, int Gateways, int? Port, bool Restart, TimeSpan DrainDelay);
 
     /// <summary>Runs a cluster until a signal, or <c>./bank cluster stop</c>, ends it.</summary>
     public static async Task<ExitCode> RunAsync(HostSettings settings, Options options, IProgress<string> progress, CancellationToken stop)
@@ -41,7 +45,15 @@ internal static class ClusterCommand
         File.Delete(socket);
 
         using var supervisor = new Supervisor(
-            database.App, database.Owner, settings.DataDirectory, port, options.Restart, TimeProvider.System);
+            database.Local is null
+                ? database.App
+                : new NpgsqlConnectionStringBuilder(database.App) { MaxPoolSize = PoolSize }.ConnectionString,
+            database.Owner,
+            settings.DataDirectory,
+            port,
+            options.Restart,
+            options.DrainDelay,
+            TimeProvider.System);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
         await using var control = Control(socket, supervisor, database.Local, ended);
         await control.StartAsync(stop);

@@ -1,6 +1,9 @@
+using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Bank.Host.Cluster;
+using Bank.Host.Health;
 using Bank.Host.Postgres;
 
 namespace Bank.Host.Commands;
@@ -16,6 +19,8 @@ internal static class Status
     /// <param name="DataDirectory">Where its data lie; null with an external database.</param>
     /// <param name="PostgresProcessId">The private server's process.</param>
     /// <param name="PostgresPort">The private server's port.</param>
+    /// <param name="Detail">What it tells operators on its machine; null where it does not.</param>
+    /// <param name="Writers">What waits for the writer of each process that has one.</param>
     private sealed record Report(
         bool Running,
         string Health,
@@ -24,7 +29,9 @@ internal static class Status
         int? ProcessId,
         string? DataDirectory,
         int? PostgresProcessId,
-        int? PostgresPort);
+        int? PostgresPort,
+        HealthReport? Detail,
+        IReadOnlyDictionary<string, int> Writers);
 
     public static async Task<ExitCode> RunAsync(HostSettings settings, bool json, CancellationToken stop)
     {
@@ -41,6 +48,7 @@ internal static class Status
         var postgres = LocalPostgres.ProcessOf(directory);
         var port = postgres is null ? null : (await LocalPostgres.AtAsync(directory, stop)).Port as int?;
         var (health, problems) = host is null ? ("stopped", []) : await HealthAsync(host.Address, stop);
+        var detail = host is null ? null : await DetailAsync(host.Address, stop);
         return new(
             host is not null,
             health,
@@ -49,14 +57,17 @@ internal static class Status
             host?.ProcessId,
             directory,
             postgres,
-            port);
+            port,
+            detail,
+            await WritersAsync(directory, detail, stop));
     }
 
     // On an external database a host leaves no trace in a directory; all that can be asked is its address.
     private static async Task<Report> OfAddressAsync(string address, CancellationToken stop)
     {
         var (health, problems) = await HealthAsync(address, stop);
-        return new(health != "unreachable", health, problems, address, null, null, null, null);
+        var detail = await DetailAsync(address, stop);
+        return new(health != "unreachable", health, problems, address, null, null, null, null, detail, WriterOf(detail));
     }
 
     private static async Task<(string Health, IReadOnlyList<string> Problems)> HealthAsync(string address, CancellationToken stop)
@@ -77,7 +88,75 @@ internal static class Status
         }
     }
 
-    private static string Sentence(Report report) => string.Join("\n  ", [Summary(report), .. report.Problems]);
+    private static async Task<HealthReport?> DetailAsync(string address, CancellationToken stop)
+    {
+        using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(5) };
+        try
+        {
+            using var answer = await client.GetAsync(new Uri($"{address}/health/detail"), stop);
+            return answer.IsSuccessStatusCode ? await answer.Content.ReadFromJsonAsync<HealthReport>(HostSettings.Json, stop) : null;
+        }
+        catch (Exception e) when (e is HttpRequestException or JsonException or TaskCanceledException && !stop.IsCancellationRequested)
+        {
+            // Its health says that it cannot be reached.
+            return null;
+        }
+    }
+
+    // Of a cluster only its silos know.
+    private static async Task<IReadOnlyDictionary<string, int>> WritersAsync(
+        string directory, HealthReport? detail, CancellationToken stop)
+    {
+        if (!File.Exists(ClusterControl.SocketOf(directory)))
+            return WriterOf(detail);
+        try
+        {
+            var members = await ClusterControl.AskAsync<MemberReport[]>(directory, HttpMethod.Get, "/members", stop);
+            var silos = members.Where(member => member is { Role: "silo", State: "ready" }).ToList();
+            var details = await Task.WhenAll(silos.Select(silo => DetailAsync(silo.Address, stop)));
+            return silos.Zip(details).Where(of => of.Second?.WriterQueue is not null).ToDictionary(
+                of => $"silo {of.First.Index}", of => of.Second!.WriterQueue!.Value);
+        }
+        catch (CommandException)
+        {
+            // The socket of a cluster that was killed.
+            return WriterOf(detail);
+        }
+    }
+
+    private static Dictionary<string, int> WriterOf(HealthReport? detail) =>
+        detail?.WriterQueue is { } queue ? new() { [detail.Role == "silo" ? "silo" : "bank"] = queue } : [];
+
+    private static string Sentence(Report report) =>
+        string.Join("\n  ", [Summary(report), .. report.Problems, .. report.Detail is { } detail ? Lines(detail, report.Writers) : []]);
+
+    private static IEnumerable<string> Lines(HealthReport detail, IReadOnlyDictionary<string, int> writers)
+    {
+        if (detail.Database is { } server)
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"database: {server.Role}, PostgreSQL {server.Version}, {server.Connections} of {server.MaxConnections} connections, " +
+                $"its clock {server.ClockOffsetMilliseconds:0.#} ms ahead");
+        if (detail.DataDirectory is { } disk)
+            yield return $"disk: {Gigabytes(disk.FreeBytes)} of {Gigabytes(disk.TotalBytes)} GB free in {disk.Path}";
+        if (writers.Count > 0)
+            yield return $"waiting for the writer: {string.Join(", ", writers.Select(writer => $"{writer.Value} in {writer.Key}"))}";
+        if (detail.Projections is { Count: > 0 } projections)
+            yield return $"read models: {string.Join(", ", projections.Select(Of))}";
+        if (detail.Transfers is { } transfers)
+            yield return $"transfers: {transfers.Open} open, {transfers.Overdue} overdue";
+        if (detail.Members is { } members)
+            yield return $"silos: {string.Join(", ", members.Select(silo => $"{silo.Name} {silo.State}{Suspicion(silo)}"))}";
+
+        static string Of(HealthReport.Lag projection) => string.Create(
+            CultureInfo.InvariantCulture,
+            $"{projection.Name} {projection.State}, {projection.LagEvents} behind")
+            + (projection.Parked.Count > 0 ? $" (parked: {string.Join(' ', projection.Parked)})" : "");
+
+        static string Suspicion(HealthReport.Silo silo) => silo.Suspected > 0 ? $" (suspected by {silo.Suspected})" : "";
+
+        static string Gigabytes(long bytes) => (bytes / 1e9).ToString("0.#", CultureInfo.InvariantCulture);
+    }
 
     private static string Summary(Report report) => report switch
     {

@@ -142,6 +142,7 @@ internal static class Up
         builder.Logging.ClearProviders().AddSimpleConsole(options => options.SingleLine = true);
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = Defaults });
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = DrainTimeout);
+        builder.Services.AddSingleton(settings);
         if (role == Role.Gateway)
             builder.AddBankClient(database.App);
         else

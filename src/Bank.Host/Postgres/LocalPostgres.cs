@@ -24,6 +24,9 @@ public sealed record LocalPostgresOptions
 /// </remarks>
 public sealed class LocalPostgres
 {
+    /// <summary>Enough for the processes of a cluster on one machine, each with pools of its own.</summary>
+    internal const int MaxConnections = 300;
+
     /// <summary>The one database.</summary>
     public const string Database = "bank";
 
@@ -70,6 +73,13 @@ public sealed class LocalPostgres
 
     /// <summary>Whether the directory holds a cluster.</summary>
     public static bool Exists(string directory) => File.Exists(Path.Combine(ClusterOf(directory), "PG_VERSION"));
+
+    /// <summary>Whether a connection string leads to the server of that directory.</summary>
+    public static bool Serves(string directory, string connectionString)
+    {
+        var target = new NpgsqlConnectionStringBuilder(connectionString);
+        return Exists(directory) && target.Host == "127.0.0.1" && ReadAccess(directory)?.Port == target.Port;
+    }
 
     /// <summary>The cluster of a data directory, made by <see cref="StartAsync"/> when there is none yet.</summary>
     /// <exception cref="CommandException">No programs fit, or the directory cannot be used.</exception>
@@ -222,6 +232,7 @@ public sealed class LocalPostgres
 
             var settings = new Dictionary<string, string>(options.Settings)
             {
+                ["max_connections"] = $"{MaxConnections}",
                 ["listen_addresses"] = "127.0.0.1",
                 ["port"] = access.Port.ToString(CultureInfo.InvariantCulture),
                 ["unix_socket_directories"] = "",

@@ -71,7 +71,6 @@ internal sealed class JournalDatabase : IAsyncDisposable
             ApplicationName = "projections",
             Multiplexing = false,
             CommandTimeout = (int)Math.Ceiling(projections.CommandTimeout.TotalSeconds),
-            MaxPoolSize = 100,
             MaxAutoPrepare = 200,
             AutoPrepareMinUsages = 2,
             // Rows and checkpoint are lost together or not at all, and what is lost is applied again: none of these commits has to wait for

@@ -345,6 +345,8 @@ internal sealed class ProjectionTrack
         await writers.WaitAsync(stop).ConfigureAwait(false);
         try
         {
+            using var traced = EngineTelemetry.Follow("projection.write", events);
+            traced?.SetTag("projection", _projection.Name);
             await using var connection = await _runtime.Database.OpenConnectionAsync(stop).ConfigureAwait(false);
             await using var batch = new NpgsqlBatch(connection);
             batch.BatchCommands.Add(ProjectionStore.Advance(_projection.Name, Generation.Number, _partition, _durable, to));

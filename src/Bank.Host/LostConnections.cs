@@ -1,0 +1,34 @@
+using Bank.Contracts;
+using Bank.Gateway;
+using Orleans.Runtime;
+
+namespace Bank.Host;
+
+/// <summary>
+/// What a gateway does when a connection to a silo ends: what waits is asked again, and the others look whether that silo is gone.
+/// </summary>
+internal sealed class LostConnections(SiloLosses losses, IServiceProvider services, ILogger<LostConnections> log)
+{
+    public void Handle(object? sender, GatewayCountChangedEventArgs count)
+    {
+        if (count.NumberOfConnectedGateways >= count.PreviousNumberOfConnectedGateways)
+            return;
+        losses.Announce();
+        if (count.NumberOfConnectedGateways > 0)
+            _ = LookAsync();
+    }
+
+    private async Task LookAsync()
+    {
+        try
+        {
+            // Not taken before: the client is still being put together when it is given its handlers.
+            await services.GetRequiredService<IGrainFactory>().GetGrain<IRollCallGrain>(0).Call();
+        }
+        catch (Exception e) when (e is OrleansException or TimeoutException or OperationCanceledException)
+        {
+            // The silos' own probes find out, later.
+            Log.NobodyLooked(log, e.Message);
+        }
+    }
+}
