@@ -11,6 +11,7 @@ Scenario[] scenarios =
     new Article(),
     new Writer(),
     new Grains(),
+    new Product(),
     new Hot(),
     new Peers(),
     new Http(),

@@ -84,8 +84,8 @@ public sealed class LiveTests(PrivatePostgres postgres) : IAsyncLifetime
                 (await bank.Rest.PostAsync($"/api/v1/accounts/{id}/deposit", wide)).Is(200);
         }));
         Assert.Equal(WideEvents + 1, (await reading).Count);
-        // The events of a run on demand, alone, are 160 MB: neither whoever does not read, nor the window, keeps them. In the suite tests of
-        // other classes run in this process at the same time, and the bound has room for what they hold.
+        // The events of a run on demand, alone, are 160 MB: neither whoever does not read, nor the window, keeps them. In the suite, tests
+        // of other classes run in this process at the same time, and the bound has room for what they hold.
         var grown = GC.GetTotalMemory(forceFullCollection: true) - before;
         TestContext.Current.SendDiagnosticMessage($"{grown >> 20} MiB more after {WideEvents} events of 2 KB");
         Assert.InRange(grown, long.MinValue, (long)Scale.Of(512, 128) << 20);

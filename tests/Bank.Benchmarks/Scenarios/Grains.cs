@@ -15,7 +15,6 @@ internal sealed class Grains : Scenario
         await using var article = await ArticleAppend.PrepareAsync(postgres, comparison.Pace, cancellation);
         await using var writer = await WriterAlone.PrepareAsync(postgres, comparison.Pace);
         await using var bank = await BankInProcess.StartAloneAsync(postgres, comparison, cancellation);
-        await using var product = await BankInProcess.StartWholeAsync(postgres, comparison, cancellation);
         await using var commit = await BareCommit.PrepareAsync(postgres, cancellation);
         await comparison.RunAsync(
             [
@@ -25,7 +24,6 @@ internal sealed class Grains : Scenario
                 bank.InFlight(64),
                 commit.OneClient("bare commit"),
                 bank.InFlight(1),
-                product.InFlight(500),
             ],
             cancellation);
         comparison.Target("grains, 64 in flight, p50", "3 (1.5)");
@@ -33,6 +31,5 @@ internal sealed class Grains : Scenario
         comparison.Ratio("grains, 1 in flight, p50", "bare commit, p50", "2 (1.3)");
         comparison.Ratio("grains, 500 in flight", "article", "5 (9)");
         comparison.Ratio("grains, 500 in flight", "writer, 500 in flight", "0.5 (0.8)");
-        comparison.Ratio("product, 500 in flight", "article");
     }
 }
