@@ -72,6 +72,7 @@ DECLARE
     batch_time timestamptz;
     last_position bigint;
     batch_root bytea;
+    procedure text;
     careful boolean := false;
     troubled text[];
     next record;
@@ -153,22 +154,21 @@ BEGIN
 
     IF event_count > 0 THEN
         -- The cheap path: write everything, then look once per event whether its predecessor stands before it. The unique indexes do
-        -- the rest: of two events with one version, one id or one predecessor, one is refused.
+        -- the rest: of two events with one version, one id or one predecessor, one is refused. By subscripts: PL/pgSQL keeps arrays
+        -- unfolded, where any element is found at once, while unnest in FROM copies every row through a store of tuples.
         BEGIN
             INSERT INTO journal.events (
                 position, event_id, stream_id, version, event_type, schema_version, slot, data, metadata, recorded_at)
-            SELECT head.position + u.ord, u.event_id, u.stream_id, u.version, u.event_type, u.schema_version,
-                   journal.slot(u.stream_id), u.data, u.metadata, batch_time
-            FROM unnest(event_ids, stream_ids, versions, event_types, schema_versions, event_data, event_metadata)
-                WITH ORDINALITY u (event_id, stream_id, version, event_type, schema_version, data, metadata, ord);
+            SELECT head.position + i, event_ids[i], stream_ids[i], versions[i], event_types[i], schema_versions[i],
+                   journal.slot(stream_ids[i]), event_data[i], event_metadata[i], batch_time
+            FROM generate_series(1, event_count) i;
 
             IF EXISTS (
-                SELECT FROM unnest(stream_ids, versions, previous_ids) WITH ORDINALITY u (stream_id, version, previous_id, ord)
-                WHERE CASE WHEN u.version = 1 THEN u.previous_id IS NOT NULL
-                    ELSE NOT EXISTS (
-                        SELECT FROM journal.events p
-                        WHERE p.stream_id = u.stream_id AND p.version = u.version - 1
-                            AND p.event_id = u.previous_id AND p.position < head.position + u.ord)
+                SELECT FROM generate_series(1, event_count) i
+                WHERE CASE WHEN previous_ids[i] IS NULL THEN versions[i] <> 1
+                    ELSE (
+                        SELECT p.stream_id = stream_ids[i] AND p.version = versions[i] - 1 AND p.position < head.position + i
+                        FROM journal.events p WHERE p.event_id = previous_ids[i]) IS NOT TRUE
                     END)
             THEN
                 RAISE EXCEPTION 'an event has no predecessor' USING ERRCODE = 'JP001';
@@ -284,19 +284,21 @@ BEGIN
 
     IF last_position > head.position THEN
         -- Read back what lies in the table: that is what is vouched for.
-        SELECT sha256(string_agg(uuid_send(e.event_id) || int4send(octet_length(e.d)) || e.d, NULL ORDER BY e.position)) INTO batch_root
+        -- An aggregate reads a sorted subquery in its order; one with an order of its own would sort what the index gives sorted.
+        SELECT sha256(string_agg(uuid_send(e.event_id) || int4send(octet_length(e.d)) || e.d, NULL)) INTO batch_root
         FROM (
-            SELECT e.position, e.event_id, convert_to(e.data::text, 'UTF8') AS d
-            FROM journal.events e WHERE e.position > head.position AND e.position <= last_position) e;
+            SELECT e.event_id, convert_to(e.data::text, 'UTF8') AS d
+            FROM journal.events e WHERE e.position > head.position AND e.position <= last_position ORDER BY e.position) e;
         head.batch := head.batch + 1;
         head.chain := sha256(head.chain || batch_root || int8send(head.batch) || int8send(head.position + 1) || int8send(last_position)
             || int8send((extract(epoch FROM batch_time) * 1000000)::bigint));
         INSERT INTO journal.batches (batch, first_position, last_position, recorded_at, format, root, chain)
         VALUES (head.batch, head.position + 1, last_position, batch_time, 1, batch_root, head.chain);
-        PERFORM set_config('journal.procedure', 'journal.append', true);
+        -- Assignments: a PERFORM is a query with a plan to start.
+        procedure := set_config('journal.procedure', 'journal.append', true);
         UPDATE journal.head h SET position = last_position, batch = head.batch, chain = head.chain, recorded_at = batch_time
         WHERE h.singleton;
-        PERFORM set_config('journal.procedure', '', true);
+        procedure := set_config('journal.procedure', '', true);
         -- Wakes whoever tails the record, once per batch. Notifications queue for a lock of the whole server as they commit, which is held
         -- no longer than that of the head.
         PERFORM pg_notify('journal', last_position::text);

@@ -6,9 +6,9 @@ using System.Text.Json;
 namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
-/// What the engine keeps in an event's metadata: <c>n</c> and <c>of</c> (its place among its command's events), <c>command</c> (the
-/// command's id, from the second event on: the first one's own id is the command's) and <c>hash</c> (the command's hash, base64url). What
-/// the caller adds stands beside them.
+/// What the engine keeps in an event's metadata: <c>n</c> and <c>of</c> (its place among its command's events, where it is not the only
+/// one), <c>command</c> (the command's id, from the second event on: the first one's own id is the command's) and <c>hash</c> (the
+/// command's hash, base64url). What the caller adds stands beside them.
 /// </summary>
 public static class EventMetadata
 {
@@ -26,8 +26,12 @@ public static class EventMetadata
         using (var json = new Utf8JsonWriter(buffer))
         {
             json.WriteStartObject();
-            json.WriteNumber("n"u8, n);
-            json.WriteNumber("of"u8, of);
+            if (of > 1)
+            {
+                json.WriteNumber("n"u8, n);
+                json.WriteNumber("of"u8, of);
+            }
+
             if (n > 1)
                 json.WriteString("command"u8, commandId);
             if (!commandHash.IsEmpty)
