@@ -34,7 +34,7 @@ internal sealed class CommitNotReplicatedException(PostgresNotice notice) : Exce
 /// synchronous standby is gone, a cancelled commit is reported as a success that may yet be lost. So commands have no time-out and no
 /// token, and whoever is tired of waiting drops the connection.
 /// </summary>
-internal sealed class AppendConnection : IAsyncDisposable
+internal sealed class AppendConnection : IDisposable
 {
     private readonly NpgsqlConnection _connection;
     private readonly Socket _socket;
@@ -82,20 +82,20 @@ internal sealed class AppendConnection : IAsyncDisposable
     /// <param name="left">Backends of earlier attempts that may still be at it; those that wait for the head or a client are ended.</param>
     /// <param name="timeout">How long it may take after the log-in, which has a time-out of its own.</param>
     /// <param name="time">The clock.</param>
-    public static async Task<AppendConnection> OpenAsync(
+    public static AppendConnection Open(
         NpgsqlDataSource dataSource, string silo, long lastAttempt, IReadOnlyCollection<Backend> left, TimeSpan timeout, TimeProvider time)
     {
         var connection = dataSource.CreateConnection();
         try
         {
-            await connection.OpenAsync();
+            connection.Open();
             // A server that falls silent here must not hold the writer for ever.
-            await using var drop = time.CreateTimer(
+            using var drop = time.CreateTimer(
                 static socket => ((Socket)socket!).Dispose(), SocketOf(ConnectorOf(connection)!), timeout, Timeout.InfiniteTimeSpan);
             // A lost attempt's backend may still wait for the head in front of this one. To end it is tidiness: the attempt's number
             // shuts it out. One that waits for a standby has committed, and ending that wait would show what no standby has; one that
             // works may be about to commit and wait so.
-            await using var greeting = new NpgsqlCommand(
+            using var greeting = new NpgsqlCommand(
                 """
                 SELECT (SELECT attempt FROM journal.writers WHERE silo = $1),
                        (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
@@ -115,21 +115,21 @@ internal sealed class AppendConnection : IAsyncDisposable
             };
             long recorded;
             DateTime startedAt;
-            await using (var reader = await greeting.ExecuteReaderAsync())
+            using (var reader = greeting.ExecuteReader())
             {
-                await reader.ReadAsync();
-                recorded = await reader.IsDBNullAsync(0) ? 0 : reader.GetInt64(0);
+                reader.Read();
+                recorded = reader.IsDBNull(0) ? 0 : reader.GetInt64(0);
                 startedAt = reader.GetDateTime(1);
             }
 
             var opened = new AppendConnection(
                 connection, new(connection.ProcessID, startedAt), silo, Math.Max(lastAttempt, recorded) + 1);
-            await opened._command.PrepareAsync();
+            opened._command.Prepare();
             return opened;
         }
         catch
         {
-            await connection.DisposeAsync();
+            connection.Dispose();
             throw;
         }
     }
@@ -153,16 +153,16 @@ internal sealed class AppendConnection : IAsyncDisposable
     /// <summary>Makes one call: one transaction, and one batch where it writes.</summary>
     /// <exception cref="PostgresException">With the severity ERROR nothing was written, and the connection is good.</exception>
     /// <exception cref="Exception">Anything else: it may be written, now or later.</exception>
-    public async Task<AppendReply> CallAsync(IReadOnlyList<PendingAppend> appends, IReadOnlyList<PendingQuestion> questions)
+    public AppendReply Call(IReadOnlyList<PendingAppend> appends, IReadOnlyList<PendingQuestion> questions)
     {
         _columns.Fill(appends, questions);
         _warning = null;
         AppendReply reply;
-        await using (var reader = await _command.ExecuteReaderAsync())
+        using (var reader = _command.ExecuteReader())
         {
-            reply = await ReadAsync(reader, appends.Count, questions.Count);
+            reply = Read(reader, appends.Count, questions.Count);
             // Rows arrive before the commit. Only when there is no next result has ReadyForQuery been read, and with it the commit's error.
-            if (await reader.NextResultAsync())
+            if (reader.NextResult())
                 throw new InvalidOperationException("journal.append has two results.");
         }
 
@@ -172,18 +172,18 @@ internal sealed class AppendConnection : IAsyncDisposable
     /// <summary>Drops the connection without a word to the server. Never waits; a call under way ends with an exception.</summary>
     public void Drop() => _socket.Dispose();
 
-    public async ValueTask DisposeAsync()
+    public void Dispose()
     {
-        await _command.DisposeAsync();
-        await _connection.DisposeAsync();
+        _command.Dispose();
+        _connection.Dispose();
     }
 
-    private static async Task<AppendReply> ReadAsync(NpgsqlDataReader reader, int appends, int questions)
+    private static AppendReply Read(NpgsqlDataReader reader, int appends, int questions)
     {
         var exceptions = new AppendException?[appends];
         var answers = new (StreamState Last, List<RecordedEvent> Recorded)[questions];
         var (first, head, recordedAt) = (0L, default(Position), default(DateTimeOffset));
-        while (await reader.ReadAsync())
+        while (reader.Read())
         {
             // The kinds are told in functions/append.sql.
             switch (reader.GetInt16(0))

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Threading.Channels;
 
 namespace Orleans.EventSourcing.Postgres;
 
@@ -9,13 +8,11 @@ namespace Orleans.EventSourcing.Postgres;
 /// </summary>
 internal sealed class AppendQueue(int maxWeight, long maxBytes, TimeSpan wait, TimeProvider time)
 {
-    private readonly Lock _gate = new();
+    // Its one reader waits for it to be pulsed.
+    private readonly object _gate = new();
     private readonly WaitingLane _priority = new(Lane.Priority, maxWeight, maxBytes);
     private readonly WaitingLane _normal = new(Lane.Normal, maxWeight, maxBytes);
     private readonly long _wait = time.ToTimestamp(wait);
-    // Wakes the one reader; what is offered while it is awake needs no second signal.
-    private readonly Channel<bool> _signal =
-        Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
     private bool _closed;
 
     /// <summary>Events and questions that wait.</summary>
@@ -51,9 +48,10 @@ internal sealed class AppendQueue(int maxWeight, long maxBytes, TimeSpan wait, T
 
                 _priority.Add(item, admitBy);
             }
+
+            Monitor.Pulse(_gate);
         }
 
-        _signal.Writer.TryWrite(true);
         return true;
     }
 
@@ -73,14 +71,15 @@ internal sealed class AppendQueue(int maxWeight, long maxBytes, TimeSpan wait, T
         return batch;
     }
 
-    /// <summary>Waits until something has been offered; false when the queue is closed.</summary>
-    public async ValueTask<bool> WaitAsync()
+    /// <summary>Waits until there is something to take; false when the queue is closed.</summary>
+    public bool Wait()
     {
-        if (!await _signal.Reader.WaitToReadAsync())
-            return false;
-        // Taken before the reader looks into the lanes: what is offered from now on signals anew.
-        _signal.Reader.TryRead(out _);
-        return true;
+        lock (_gate)
+        {
+            while (!_closed && _priority.IsEmpty && _normal.IsEmpty)
+                Monitor.Wait(_gate);
+            return !_closed;
+        }
     }
 
     /// <summary>Answers what has waited too long.</summary>
@@ -97,8 +96,10 @@ internal sealed class AppendQueue(int maxWeight, long maxBytes, TimeSpan wait, T
     public void Close()
     {
         lock (_gate)
+        {
             _closed = true;
-        _signal.Writer.TryComplete();
+            Monitor.Pulse(_gate);
+        }
     }
 
     private sealed class WaitingLane(Lane lane, int maxWeight, long maxBytes)

@@ -55,7 +55,8 @@ internal sealed class JournalWriter : IAsyncDisposable
         _queue = new(options.QueueEvents, options.QueueBytes, options.QueueWait, time);
         metrics.ObserveQueue(() => _queue.Length);
         _sweep = time.CreateTimer(static writer => ((JournalWriter)writer!).Sweep(), this, SweepInterval, SweepInterval);
-        _loop = RunAsync();
+        // Its own thread: a reply that waited for one of the pool's would wait behind all that the outcomes before it have set going.
+        _loop = Task.Factory.StartNew(Run, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     /// <summary>See <see cref="IJournal.AppendAsync"/>.</summary>
@@ -88,24 +89,21 @@ internal sealed class JournalWriter : IAsyncDisposable
         _queue.Close();
         await _loop;
         await _sweep.DisposeAsync();
-        if (_connection is not null)
-            await _connection.DisposeAsync();
+        _connection?.Dispose();
     }
 
-    private async Task RunAsync()
+    private void Run()
     {
-        // Away from whoever made the writer: its loop belongs to no grain.
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         bool open;
         do
         {
-            open = await _queue.WaitAsync();
+            open = _queue.Wait();
             // Also after it was closed: what had been offered is still answered.
             while (_queue.Take(_options.BatchEvents, _options.BatchBytes) is { Count: > 0 } batch)
             {
                 try
                 {
-                    await DeliverAsync(batch);
+                    Deliver(batch);
                 }
                 catch (Exception e)
                 {
@@ -118,7 +116,7 @@ internal sealed class JournalWriter : IAsyncDisposable
         while (open);
     }
 
-    private async Task DeliverAsync(List<Pending> batch)
+    private void Deliver(List<Pending> batch)
     {
         Volatile.Write(ref _inFlight, batch);
         // Halves of what Postgres refuses, the next one on top.
@@ -126,7 +124,7 @@ internal sealed class JournalWriter : IAsyncDisposable
         calls.Push(new([.. batch.OfType<PendingAppend>()], [.. batch.OfType<PendingQuestion>()]));
         while (calls.TryPop(out var call))
         {
-            if (await CallUntilAnsweredAsync(call) is not { } refusal)
+            if (CallUntilAnswered(call) is not { } refusal)
                 continue;
             if (call.TrySplit(out var first, out var rest))
             {
@@ -144,16 +142,16 @@ internal sealed class JournalWriter : IAsyncDisposable
     }
 
     /// <summary>Calls until all of it is answered, by the journal or by the clock; returns Postgres' refusal of the data, if any.</summary>
-    private async Task<PostgresException?> CallUntilAnsweredAsync(Call call)
+    private PostgresException? CallUntilAnswered(Call call)
     {
         for (var backOff = FirstBackOff; ; backOff = backOff * 2 < LongestBackOff ? backOff * 2 : LongestBackOff)
         {
             call.Prune(_fenced);
             if (call.IsEmpty)
                 return null;
-            if (!await TryConnectAsync())
+            if (!TryConnect())
             {
-                await Task.Delay(backOff, _time);
+                Wait(backOff);
                 continue;
             }
 
@@ -162,7 +160,7 @@ internal sealed class JournalWriter : IAsyncDisposable
             var connection = _connection!;
             try
             {
-                var reply = await CallAsync(connection, call);
+                var reply = Send(connection, call);
                 _left.Clear();
                 call.Answer(reply);
                 return null;
@@ -173,7 +171,7 @@ internal sealed class JournalWriter : IAsyncDisposable
                 call.End(ambiguous: false);
                 if (IsAboutData(e))
                     return e;
-                await RefusedAsync(e);
+                Refused(e);
             }
             catch (Exception e)
             {
@@ -181,34 +179,34 @@ internal sealed class JournalWriter : IAsyncDisposable
                 call.End(ambiguous: true);
                 Log.CallLost(_log, connection.Attempt, e);
                 _metrics.CallLost();
-                await LeaveAsync(connection);
+                Leave(connection);
             }
 
-            await Task.Delay(backOff, _time);
+            Wait(backOff);
         }
     }
 
-    private async Task<AppendReply> CallAsync(AppendConnection connection, Call call)
+    private AppendReply Send(AppendConnection connection, Call call)
     {
         _metrics.Calling(call.Appends.Sum(a => a.Weight));
         using var traced = call.StartActivity();
         // Both run on the clock's thread while the call waits for the server.
-        await using var drop = _time.CreateTimer(
+        using var drop = _time.CreateTimer(
             static state => ((AppendConnection)state!).Drop(), connection, _options.CallTimeout, Timeout.InfiniteTimeSpan);
-        await using var watch = _time.CreateTimer(
+        using var watch = _time.CreateTimer(
             _ => _ = _headWatch.FreeHeadAsync(connection.Backend), null, _options.HeadPatience, _options.HeadPatience);
-        return await connection.CallAsync(call.Appends, call.Questions);
+        return connection.Call(call.Appends, call.Questions);
     }
 
-    private async Task<bool> TryConnectAsync()
+    private bool TryConnect()
     {
         if (_connection is { IsUsable: true })
             return true;
         if (_connection is { } broken)
-            await LeaveAsync(broken);
+            Leave(broken);
         try
         {
-            _connection = await AppendConnection.OpenAsync(_database, _silo, _attempt, _left, _options.CallTimeout, _time);
+            _connection = AppendConnection.Open(_database, _silo, _attempt, _left, _options.CallTimeout, _time);
             _attempt = _connection.Attempt;
             Log.WriterConnected(_log, _silo, _attempt);
             return true;
@@ -220,7 +218,7 @@ internal sealed class JournalWriter : IAsyncDisposable
         }
     }
 
-    private async Task RefusedAsync(PostgresException e)
+    private void Refused(PostgresException e)
     {
         if (e.SqlState == JournalErrorCodes.Fenced)
         {
@@ -233,17 +231,19 @@ internal sealed class JournalWriter : IAsyncDisposable
         // Someone has the silo's name and a later attempt, and the next connection's number is above it; or this server cannot write, as
         // after a fail-over, and the next connection may find one that can.
         Log.CallRefused(_log, e.SqlState, e.MessageText);
-        await LeaveAsync(_connection!);
+        Leave(_connection!);
     }
 
-    private async Task LeaveAsync(AppendConnection connection)
+    private void Leave(AppendConnection connection)
     {
         _connection = null;
         _left.Add(connection.Backend);
         // Without a farewell, which a broken network would make wait.
         connection.Drop();
-        await connection.DisposeAsync();
+        connection.Dispose();
     }
+
+    private void Wait(TimeSpan backOff) => Task.Delay(backOff, _time).GetAwaiter().GetResult();
 
     private void Sweep()
     {
