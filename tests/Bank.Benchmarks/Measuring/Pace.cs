@@ -7,7 +7,7 @@ namespace Bank.Benchmarks.Measuring;
 /// <param name="Accounts">How many accounts the load is spread over.</param>
 internal sealed record Pace(int Rounds, TimeSpan Round, TimeSpan WarmUp, int Accounts)
 {
-    public static Pace Full { get; } = new(5, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(3), 10_000);
+    public static Pace Full { get; } = new(5, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(8), 10_000);
 
     /// <summary>To see that a scenario works; its figures mean nothing.</summary>
     public static Pace Quick { get; } = new(1, TimeSpan.FromSeconds(0.5), TimeSpan.FromSeconds(0.2), 500);

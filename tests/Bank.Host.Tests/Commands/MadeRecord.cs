@@ -30,7 +30,7 @@ public sealed class MadeRecord(PrivatePostgres postgres) : IAsyncLifetime
             copy,
             """
             ALTER TABLE journal.events DISABLE TRIGGER USER, DROP CONSTRAINT events_position, DROP CONSTRAINT events_stream_version;
-            ALTER TABLE journal.batches DISABLE TRIGGER USER, DROP CONSTRAINT batches_first_position, DROP CONSTRAINT batches_bounds;
+            ALTER TABLE journal.batches DISABLE TRIGGER USER, DROP CONSTRAINT batches_first_position;
             ALTER TABLE journal.head DISABLE TRIGGER USER;
             """);
         return copy;
