@@ -27,6 +27,12 @@ public sealed class ProjectionOptions
     public int SharedPages { get; set; } = 16;
 
     /// <summary>
+    /// How long after a commit a partition gathers what is delivered before it commits again, unless somebody waits for a position; default
+    /// 30 ms. Rows come later by as much under load, and not at all after a silence.
+    /// </summary>
+    public TimeSpan GatherFor { get; set; } = TimeSpan.FromMilliseconds(30);
+
+    /// <summary>
     /// How long a checkpoint that has advanced over events of others only may stay in memory; default 500 ms. Nothing is lost with it: a
     /// checkpoint that lies lower than it could costs reading.
     /// </summary>

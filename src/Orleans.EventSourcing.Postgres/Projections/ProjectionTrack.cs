@@ -20,17 +20,19 @@ internal sealed class ProjectionTrack
     private readonly Lock _gate = new();
     private readonly Queue<JournalInterval> _offered = [];
     private readonly List<(Position Position, TaskCompletionSource<Reached> Reached)> _waiting = [];
+    private readonly ITimer _gathered;
     private readonly Task _worker;
 
     // Only the worker touches these.
     private Position _durable;
-    private long _flushed;
+    private long _committed;
 
     // Under the gate.
     private PartitionState _state = PartitionState.Starting;
     private Position _handled;
     private Position _known;
     private int _offeredEvents;
+    private bool _gathering;
     private bool _reload = true;
     private bool _doubted;
     private Position? _parked;
@@ -42,6 +44,8 @@ internal sealed class ProjectionTrack
     {
         (_runtime, _projection, Generation, _partition) = (runtime, projection, generation, partition);
         _signal = new(runtime.Time);
+        _gathered = runtime.Time.CreateTimer(
+            static signal => ((Signal)signal!).Set(), _signal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _worker = RunAsync(stop);
     }
 
@@ -85,6 +89,9 @@ internal sealed class ProjectionTrack
                 _offered.Enqueue(interval);
                 _offeredEvents += interval.Events.Count;
             }
+
+            if (_gathering && _offeredEvents < _runtime.Options.BatchEvents)
+                return;
         }
 
         _signal.Set();
@@ -137,6 +144,7 @@ internal sealed class ProjectionTrack
     private async Task RunAsync(CancellationToken stop)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        await using var gathered = _gathered;
         var failures = 0;
         while (!stop.IsCancellationRequested)
         {
@@ -194,6 +202,14 @@ internal sealed class ProjectionTrack
             return true;
         }
 
+        if (Gathers())
+        {
+            await _signal.WaitAsync(Timeout.InfiniteTimeSpan, stop).ConfigureAwait(false);
+            lock (_gate)
+                _gathering = false;
+            return true;
+        }
+
         if (await NextAsync(stop).ConfigureAwait(false) is { } next)
         {
             await ApplyAsync(next.Events, next.To, stop).ConfigureAwait(false);
@@ -203,6 +219,26 @@ internal sealed class ProjectionTrack
         var dirty = _handled > _durable;
         if (!await _signal.WaitAsync(dirty ? _runtime.Options.FlushAfter : Timeout.InfiniteTimeSpan, stop).ConfigureAwait(false))
             await FlushAsync(stop).ConfigureAwait(false);
+        return true;
+    }
+
+    // A transaction with one event costs nearly as much as one with hundreds. So what was delivered soon after a commit waits for more,
+    // save where a batch is full or somebody waits for it; what comes after a silence is written at once. Until the timer rings, word of
+    // more is no reason to wake up.
+    private bool Gathers()
+    {
+        var left = _runtime.Options.GatherFor - _runtime.Time.GetElapsedTime(_committed);
+        if (left <= TimeSpan.Zero)
+            return false;
+        lock (_gate)
+        {
+            if (_waiting.Count > 0 || _offeredEvents == 0 || _offeredEvents >= _runtime.Options.BatchEvents
+                || _offered.Peek().From > _handled)
+                return false;
+            _gathering = true;
+        }
+
+        _gathered.Change(left, Timeout.InfiniteTimeSpan);
         return true;
     }
 
@@ -296,7 +332,7 @@ internal sealed class ProjectionTrack
         {
             Handled(to);
             // New tables wait to be swapped, which asks for their checkpoints.
-            if (!Generation.Serving || _runtime.Time.GetElapsedTime(_flushed) > _runtime.Options.FlushAfter)
+            if (!Generation.Serving || _runtime.Time.GetElapsedTime(_committed) > _runtime.Options.FlushAfter)
                 await FlushAsync(stop).ConfigureAwait(false);
             return;
         }
@@ -360,7 +396,7 @@ internal sealed class ProjectionTrack
         }
 
         _durable = to;
-        _flushed = _runtime.Time.GetTimestamp();
+        _committed = _runtime.Time.GetTimestamp();
     }
 
     private async Task ParkAsync(Position at, string reason, Position standing, CancellationToken stop)

@@ -6,6 +6,8 @@ namespace Orleans.EventSourcing.Postgres.Tests.Projections;
 /// <summary>Counts events by type, and cannot count one whose data say <c>poison</c>.</summary>
 internal class CountedEvents(int foldVersion = 1, Projection? predecessor = null) : Projection
 {
+    private int _writes;
+
     public override string Name => "counted";
 
     public override int FoldVersion => foldVersion;
@@ -19,11 +21,15 @@ internal class CountedEvents(int foldVersion = 1, Projection? predecessor = null
     /// <summary>Whether the code has been mended since.</summary>
     public bool TakesPoison { get; set; }
 
+    /// <summary>How many transactions it was asked to write.</summary>
+    public int Writes => Volatile.Read(ref _writes);
+
     public override string Create(ProjectionTables tables) =>
         $"CREATE TABLE {tables["counted"]} (type text, partition int, count bigint, weight int, PRIMARY KEY (type, partition))";
 
     public override void Write(IReadOnlyList<RecordedEvent> events, ProjectionBatch batch)
     {
+        Interlocked.Increment(ref _writes);
         if (!TakesPoison && events.Any(e => e.Data.Span.IndexOf("poison"u8) >= 0))
             throw new FormatException("this cannot be counted");
         var counts = events.CountBy(e => e.EventType).ToList();

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using Bank.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Orleans.EventSourcing.Postgres.Tests.Journal;
 using Xunit;
 
@@ -53,6 +54,51 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
             position => position == last,
             Patience);
         Assert.Equal(3, await CountedAsync());
+    }
+
+    [Fact]
+    public async Task What_comes_soon_after_a_commit_waits_for_more_until_a_batch_is_full_or_somebody_waits_for_it()
+    {
+        // It stands still, unless it is moved.
+        var time = new FakeTimeProvider();
+        var (projection, options) = (new CountedEvents(), new ProjectionOptions { BatchEvents = 5 });
+        var runtime = Runtime(projection, options, time);
+        await runtime.EnsureAsync(Cancellation);
+        Open(runtime);
+        var partition = _open[Partition.Of(StreamSlot.Of("account-1"), Partitions).Number];
+        var delivery = new JournalDelivery(App, Partitions) { Receivers = { partition } };
+        await Eventually.UntilAsync("it runs", () => partition.Serving?.State == PartitionState.Running, Patience);
+
+        await WrittenAsync("what comes after a silence", await DeliverAsync(1));
+        Assert.Equal(1, projection.Writes);
+        var gathered = await DeliverAsync(3);
+        Assert.Equal((1, gathered.Value - 3), (projection.Writes, partition.Serving!.Position.Value));
+        time.Advance(options.GatherFor);
+        await WrittenAsync("what was gathered", gathered);
+        Assert.Equal(2, projection.Writes);
+
+        await WrittenAsync("a full batch", await DeliverAsync(5));
+        var wanted = await DeliverAsync(1);
+        var reached = partition.ReachedAsync(wanted, Patience);
+        await WrittenAsync("what somebody waits for", wanted);
+        Assert.Equal(wanted, await reached);
+        Assert.Equal((10, 4), (await CountedAsync(), projection.Writes));
+
+        // Each in an interval of its own, and with a commit between two: time enough to write it.
+        async Task<Position> DeliverAsync(int events)
+        {
+            Position last = default;
+            for (var n = 0; n < events; n++)
+            {
+                last = await AppendAsync("account-1");
+                await delivery.DeliverAsync();
+            }
+
+            return last;
+        }
+
+        Task WrittenAsync(string what, Position last) =>
+            Eventually.UntilAsync($"{what} is written", () => partition.Serving?.Position == last, Patience);
     }
 
     [Fact]
@@ -291,14 +337,13 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
         await ExecuteAsync("CREATE TABLE readmodel.mine (n int)");
     }
 
-    private ProjectionRuntime Runtime(Projection projection)
+    private ProjectionRuntime Runtime(Projection projection, ProjectionOptions? options = null, TimeProvider? time = null)
     {
-        var options = new ProjectionOptions
-        {
-            Partitions = Partitions, Projections = { projection }, MaxBackoff = TimeSpan.FromMilliseconds(50),
-        };
+        options ??= new();
+        options.Projections.Add(projection);
+        (options.Partitions, options.MaxBackoff) = (Partitions, TimeSpan.FromMilliseconds(50));
         var runtime = new ProjectionRuntime(
-            new() { ConnectionString = Database.App }, options, TimeProvider.System, NullLogger<ProjectionRuntime>.Instance,
+            new() { ConnectionString = Database.App }, options, time ?? TimeProvider.System, NullLogger<ProjectionRuntime>.Instance,
             _services.GetRequiredService<IMeterFactory>());
         _runtimes.Add(runtime);
         return runtime;
