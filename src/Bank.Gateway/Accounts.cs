@@ -66,7 +66,7 @@ internal static class Accounts
         AccountId.TryParse(id, out var account) ? account : throw new RequestRefusedException(new(ProblemCode.AccountNotFound));
 
     private static async Task<IResult> Open(
-        HttpContext http, IGrainFactory grains, Patience patience, Acknowledged acknowledged, TimeProvider time)
+        HttpContext http, GrainReferences<IBankAccountGrain> grains, Patience patience, Acknowledged acknowledged, TimeProvider time)
     {
         new QueryParameters(http).ThrowIfWrong();
         var headers = CommandHeaders.Read(http, time);
@@ -80,7 +80,7 @@ internal static class Accounts
         var account = DerivedId.Account(headers.Key);
         var context = headers.For(DerivedId.Opening(account));
         var reply = await patience.For(
-            () => grains.GetGrain<IBankAccountGrain>(account.Value).Open(owner, currency, deposit, context), IsDone);
+            () => grains.Of(account.Value).Open(owner, currency, deposit, context), IsDone);
         return Answer(http, account, reply, acknowledged, () =>
         {
             http.Response.Headers.Location = $"/api/v1/accounts/{account}";
@@ -92,14 +92,16 @@ internal static class Accounts
     }
 
     private static Task<IResult> Deposit(
-        string id, HttpContext http, IGrainFactory grains, Patience patience, Acknowledged acknowledged, TimeProvider time) =>
+        string id, HttpContext http, GrainReferences<IBankAccountGrain> grains, Patience patience, Acknowledged acknowledged,
+        TimeProvider time) =>
         Move(id, http, patience, acknowledged, time, (account, amount, description, context) =>
-            grains.GetGrain<IBankAccountGrain>(account.Value).Deposit(amount, description, context));
+            grains.Of(account.Value).Deposit(amount, description, context));
 
     private static Task<IResult> Withdraw(
-        string id, HttpContext http, IGrainFactory grains, Patience patience, Acknowledged acknowledged, TimeProvider time) =>
+        string id, HttpContext http, GrainReferences<IBankAccountGrain> grains, Patience patience, Acknowledged acknowledged,
+        TimeProvider time) =>
         Move(id, http, patience, acknowledged, time, (account, amount, description, context) =>
-            grains.GetGrain<IBankAccountGrain>(account.Value).Withdraw(amount, description, context));
+            grains.Of(account.Value).Withdraw(amount, description, context));
 
     private static async Task<IResult> Move(
         string id,
@@ -125,7 +127,8 @@ internal static class Accounts
     }
 
     private static async Task<IResult> Close(
-        string id, HttpContext http, IGrainFactory grains, Patience patience, Acknowledged acknowledged, TimeProvider time)
+        string id, HttpContext http, GrainReferences<IBankAccountGrain> grains, Patience patience, Acknowledged acknowledged,
+        TimeProvider time)
     {
         var account = InPath(id);
         new QueryParameters(http).ThrowIfWrong();
@@ -136,7 +139,7 @@ internal static class Accounts
         errors.ThrowIfAny();
 
         var reply = await patience.For(
-            () => grains.GetGrain<IBankAccountGrain>(account.Value).Close(reason, headers.For(DerivedId.Command(account, headers.Key))),
+            () => grains.Of(account.Value).Close(reason, headers.For(DerivedId.Command(account, headers.Key))),
             IsDone);
         return Answer(http, account, reply, acknowledged, () => TypedResults.Json(
             new ClosedBody(account.Value, reply.EventId, BalanceOf(reply), reply.Version, reply.Position, Closed),
@@ -144,7 +147,8 @@ internal static class Accounts
     }
 
     private static async Task<IResult> Get(
-        string id, HttpContext http, IGrainFactory grains, AccountQuery accounts, Patience patience, Acknowledged acknowledged)
+        string id, HttpContext http, GrainReferences<IBankAccountGrain> grains, AccountQuery accounts, Patience patience,
+        Acknowledged acknowledged)
     {
         var account = InPath(id);
         var query = new QueryParameters(http, "consistency", "min_position");
@@ -157,7 +161,7 @@ internal static class Accounts
         {
             if (minPosition > 0)
                 await patience.ForPosition(minPosition, http.RequestAborted);
-            var reply = await patience.For(() => grains.GetGrain<IBankAccountGrain>(account.Value).Read());
+            var reply = await patience.For(() => grains.Of(account.Value).Read());
             if (reply.Status != ReplyStatus.Done)
                 return Replies.ToProblem(reply.Status, code: null);
             if (reply.Account is not { } known)

@@ -57,7 +57,8 @@ internal static class Transfers
     }
 
     private static async Task<IResult> Request(
-        string id, HttpContext http, IGrainFactory grains, Patience patience, Acknowledged acknowledged, TimeProvider time)
+        string id, HttpContext http, GrainReferences<ITransferGrain> grains, Patience patience, Acknowledged acknowledged,
+        TimeProvider time)
     {
         var from = Accounts.InPath(id);
         new QueryParameters(http).ThrowIfWrong();
@@ -77,7 +78,7 @@ internal static class Transfers
         try
         {
             reply = await patience.For(
-                () => grains.GetGrain<ITransferGrain>(transfer.Value).Request(
+                () => grains.Of(transfer.Value).Request(
                     from.Value, to.Value, amount, description, headers.For(transfer.Value)),
                 reply => reply.Status == ReplyStatus.Done);
         }
