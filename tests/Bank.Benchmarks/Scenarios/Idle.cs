@@ -12,7 +12,7 @@ internal sealed class Idle : Scenario
 
     public override async Task MeasureAsync(Comparison comparison, UnshakenPostgres postgres, CancellationToken cancellation)
     {
-        var (settle, time) = comparison.Pace.IsQuick ? (0.5, 1) : (10, 60);
+        var (settle, time) = comparison.Pace.IsQuick ? (0.5, 1) : (60, 60);
         comparison.Say($"watching for {time} s");
         var (samples, statements) = await IdleBank.MeasureAsync(
             postgres, await postgres.CreateDatabaseAsync(), TimeSpan.FromSeconds(settle), TimeSpan.FromSeconds(time), cancellation);
