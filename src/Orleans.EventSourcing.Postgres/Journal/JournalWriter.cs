@@ -54,7 +54,7 @@ internal sealed class JournalWriter : IAsyncDisposable
         _budget = time.ToTimestamp(options.WriteBudget);
         _queue = new(options.QueueEvents, options.QueueBytes, options.QueueWait, time);
         metrics.ObserveQueue(() => _queue.Length);
-        _sweep = time.CreateTimer(static writer => ((JournalWriter)writer!).Sweep(), this, SweepInterval, SweepInterval);
+        _sweep = time.CreateTimer(static writer => ((JournalWriter)writer!).Sweep(), this, Timeout.InfiniteTimeSpan, SweepInterval);
         // Its own thread: a reply that waited for one of the pool's would wait behind all that the outcomes before it have set going.
         _loop = Task.Factory.StartNew(Run, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
@@ -98,6 +98,8 @@ internal sealed class JournalWriter : IAsyncDisposable
         do
         {
             open = _queue.Wait();
+            // The clock ticks only while somebody waits: an idle process is not to be woken ten times a second.
+            _sweep.Change(SweepInterval, SweepInterval);
             // Also after it was closed: what had been offered is still answered.
             while (_queue.Take(_options.BatchEvents, _options.BatchBytes) is { Count: > 0 } batch)
             {
@@ -112,6 +114,8 @@ internal sealed class JournalWriter : IAsyncDisposable
                     Log.WriterFault(_log, e);
                 }
             }
+
+            _sweep.Change(Timeout.InfiniteTimeSpan, SweepInterval);
         }
         while (open);
     }
