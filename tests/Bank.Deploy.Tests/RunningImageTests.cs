@@ -45,12 +45,14 @@ public sealed class RunningImage(Image image, PrivatePostgres postgres) : IAsync
         // In the order in which nothing is there that the next one needs: each waits for what comes after it.
         Gateway = Started("gateway-1", shared);
         Silo = Started("silo-1", shared);
-        HealthOfOneThatWaits = await HealthAsync(Gateway);
+        await AnswersAsync(Gateway, "/health/live", HttpStatusCode.OK);
+        await AnswersAsync(Gateway, "/health/ready", HttpStatusCode.ServiceUnavailable);
+        HealthOfOneThatWaits = await HealthAsync(Gateway.Environment);
         var migration = await EndAsync(
             [.. image.Dockerfile.Entrypoint, .. CommandOf("migrate")], new(shared) { ["ConnectionStrings__BankOwner"] = database.Owner });
         Assert.Equal(0, migration);
-        await ReadyAsync(Gateway);
-        await ReadyAsync(Silo);
+        await AnswersAsync(Gateway, "/health/ready", HttpStatusCode.OK);
+        await AnswersAsync(Silo, "/health/ready", HttpStatusCode.OK);
         opened = true;
     }
 
@@ -73,7 +75,7 @@ public sealed class RunningImage(Image image, PrivatePostgres postgres) : IAsync
         }
     }
 
-    internal Task<int> HealthAsync(Service service) => EndAsync(image.Dockerfile.HealthCheck, service.Environment);
+    internal Task<int> HealthAsync(Dictionary<string, string> environment) => EndAsync(image.Dockerfile.HealthCheck, environment);
 
     internal List<(string, DateTime)> FilesNow() => FilesOf(image.Program);
 
@@ -83,20 +85,20 @@ public sealed class RunningImage(Image image, PrivatePostgres postgres) : IAsync
            select (file, File.GetLastWriteTimeUtc(file)),
     ];
 
-    private static string FreePort()
+    internal static string FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
     }
 
-    private static Task ReadyAsync(Service service) => Eventually.UntilAsync(
-        $"{service.Process.Address}/health/ready answers 200",
+    private static Task AnswersAsync(Service service, string path, HttpStatusCode status) => Eventually.UntilAsync(
+        $"{service.Process.Address}{path} answers {status}",
         async () =>
         {
             using var client = new HttpClient();
-            using var answer = await client.GetAsync(new Uri(service.Process.Address, "/health/ready"));
-            return (answer.StatusCode == HttpStatusCode.OK, $"{answer.StatusCode}; it has printed:\n{service.Process.Output}");
+            using var answer = await client.GetAsync(new Uri(service.Process.Address, path));
+            return (answer.StatusCode == status, $"{answer.StatusCode}; it has printed:\n{service.Process.Output}");
         },
         OpeningTakes);
 
@@ -128,11 +130,15 @@ public sealed class RunningImageTests(RunningImage running) : IClassFixture<Runn
         Environment.IsPrivilegedProcess ? Image.User : UserOf(Environment.ProcessId), UserOf(service.Process.Id)));
 
     [Fact]
-    public async Task The_health_check_tells_one_that_serves_from_one_that_does_not()
+    public async Task The_health_check_tells_one_that_lives_from_one_that_does_not()
     {
-        Assert.NotEqual(0, running.HealthOfOneThatWaits);
+        Assert.Equal(0, running.HealthOfOneThatWaits);
         foreach (var service in Services)
-            Assert.Equal(0, await running.HealthAsync(service));
+            Assert.Equal(0, await running.HealthAsync(service.Environment));
+        Assert.NotEqual(0, await running.HealthAsync(new(running.Gateway.Environment)
+        {
+            ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{RunningImage.FreePort()}",
+        }));
     }
 
     [Fact]

@@ -43,14 +43,15 @@ internal static class Up
         using var taken = isPrivate ? Take(settings.DataDirectory) : null;
         RefusePortInUse(settings.Urls);
 
-        await using var database = options.Role is null
+        await using var room = options.Role is null ? null : await WaitingRoom.OpenAsync(Web(settings), stop);
+        await using var database = room is null
             ? await OpenDatabaseAsync(settings, progress, stop)
-            : await AwaitDatabaseAsync(settings, progress, stop);
+            : await AwaitDatabaseAsync(settings, room, progress, stop);
 
         var last = isPrivate ? RunningHost.Last(settings.DataDirectory) : null;
         var siloPort = Ports.PreferredOrFree(last?.SiloPort ?? (isPrivate ? 0 : EndpointDefaults.SiloPort));
         var gatewayPort = Ports.PreferredOrFree(last?.GatewayPort ?? (isPrivate ? 0 : EndpointDefaults.GatewayPort));
-        await using var app = Build(settings, role, database, siloPort, gatewayPort);
+        await using var app = Build(settings, role, database, siloPort, gatewayPort, room);
         RefuseWrongSettings(app.Services);
         try
         {
@@ -113,24 +114,28 @@ internal static class Up
     }
 
     // A member of a cluster may be started before its database, or before whoever migrates it.
-    private static async Task<Database> AwaitDatabaseAsync(HostSettings settings, IProgress<string> progress, CancellationToken stop)
+    private static async Task<Database> AwaitDatabaseAsync(
+        HostSettings settings, WaitingRoom room, IProgress<string> progress, CancellationToken stop)
     {
         for (string? said = null; ;)
         {
             try
             {
-                return await OpenDatabaseAsync(settings, progress, stop);
+                var database = await OpenDatabaseAsync(settings, progress, stop);
+                room.Say("starting");
+                return database;
             }
             catch (CommandException e) when (e.ExitCode is ExitCode.DatabaseUnreachable or ExitCode.NotMigrated)
             {
                 if (said != e.Message)
                     progress.Report($"waiting: {said = e.Message}");
+                room.Say($"waiting: {e.Message}");
                 await Task.Delay(DatabaseInterval, TimeProvider.System, stop);
             }
         }
     }
 
-    private static WebApplication Build(HostSettings settings, Role role, Database database, int siloPort, int gatewayPort)
+    private static WebApplicationBuilder Web(HostSettings settings)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions
         {
@@ -141,6 +146,16 @@ internal static class Up
         builder.WebHost.UseUrls(settings.Urls);
         builder.Logging.ClearProviders().AddSimpleConsole(options => options.SingleLine = true);
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = Defaults });
+        builder.Services.AddSingleton<IHostLifetime, NoSignals>();
+        return builder;
+    }
+
+    private static WebApplication Build(
+        HostSettings settings, Role role, Database database, int siloPort, int gatewayPort, WaitingRoom? room)
+    {
+        var builder = Web(settings);
+        if (room is not null)
+            builder.Services.AddSingleton(room);
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = DrainTimeout);
         builder.Services.AddSingleton(settings);
         if (role == Role.Gateway)
@@ -156,6 +171,8 @@ internal static class Up
             builder.Services.AddHostedService<PostgresWatch>();
         }
 
+        if (room is not null)
+            builder.Services.AddSingleton<IHostedService>(room);
         return builder.Build().MapBank(role);
     }
 
@@ -224,6 +241,16 @@ internal static class Up
                 ExitCode.DurabilityOff,
                 $"The database server would lose money in a crash: {found}. If that is fine, set BANK_ACCEPT_LOSING_MONEY=1.");
         progress.Report($"money may be lost in a crash, as BANK_ACCEPT_LOSING_MONEY says: {found}");
+    }
+
+    /// <summary>
+    /// Signals are the command's: the framework would close the server at once, before others have noticed that it leaves.
+    /// </summary>
+    private sealed class NoSignals : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     /// <summary>Orleans' own, so that a host of an external database has the same endpoint after a restart.</summary>
