@@ -7,12 +7,14 @@ namespace Bank.Contracts;
 /// <param name="CorrelationId">The request that the command came with, for the audit trail.</param>
 /// <param name="Principal">Who asked; null until callers sign in.</param>
 /// <param name="IfMatch">The version that the caller decided on; null for any.</param>
+/// <param name="SentAt">When this attempt came, by the gateway's clock; null for what no client may have tried before.</param>
 [GenerateSerializer, Immutable, Alias("bank.CommandContext")]
 public sealed record CommandContext(
     [property: Id(0)] Guid CommandId,
     [property: Id(1)] string? CorrelationId = null,
     [property: Id(2)] string? Principal = null,
-    [property: Id(3)] long? IfMatch = null);
+    [property: Id(3)] long? IfMatch = null,
+    [property: Id(4)] DateTimeOffset? SentAt = null);
 
 /// <summary>
 /// An amount as the client wrote it, before its currency is known: 12.50 is (1250, 2). The account that it is for knows how many digits

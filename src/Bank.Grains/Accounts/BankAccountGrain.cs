@@ -13,6 +13,13 @@ namespace Bank.Grains.Accounts;
 public sealed partial class BankAccountGrain(BankOptions options, BankMetrics metrics)
     : PostgresJournaledGrain<AccountView, AccountEvent>, IBankAccountGrain
 {
+    // More than clients try at the same time to do to one account.
+    private const int RefusalsKept = 100;
+
+    // Commands that were refused of late, and when the attempt that was told so had been sent. A refusal records nothing, so a copy of the
+    // command that was sent before, and comes only now (a frozen silo that wakes up passes on what was sent through it), would be done.
+    private readonly OrderedDictionary<Guid, DateTimeOffset> _refused = [];
+
     public Task<CommandReply> Open(string ownerName, string currency, AmountText initialDeposit, CommandContext context) =>
         Currency.TryParse(currency, out var known)
             ? Execute(new OpenAccount(ownerName, context.Principal, known, Of(initialDeposit)), context, "initial_deposit")
@@ -49,14 +56,19 @@ public sealed partial class BankAccountGrain(BankOptions options, BankMetrics me
     private async Task<CommandReply> Execute(AccountCommand command, CommandContext context, string amountField = "amount")
     {
         Decision<AccountEvent, Refusal>? decision = null;
-        var stale = false;
+        var (stale, late) = (false, false);
         var outcome = await ExecuteAsync(context.Identify(CommandHash.Of(command)), (view, version) =>
         {
+            late = _refused.TryGetValue(context.CommandId, out var refused) && context.SentAt < refused;
+            if (late)
+                return [];
             decision = Account.Decide(view.State, command, context.CommandId);
             // What was done before, what does not exist and what makes no sense is said first: the version is of no interest there.
             stale = decision is not (Decision<AccountEvent, Refusal>.AlreadyDone
                     or Decision<AccountEvent, Refusal>.Refused { Refusal: Refusal.AccountNotFound or Refusal.InvalidAmount })
                 && context.IfMatch is { } expected && expected != version;
+            if (stale || decision is Decision<AccountEvent, Refusal>.Refused)
+                Remember(context);
             return decision is Decision<AccountEvent, Refusal>.Accepted accepted && !stale ? accepted.Events : [];
         });
         var reply = (outcome, decision) switch
@@ -65,6 +77,7 @@ public sealed partial class BankAccountGrain(BankOptions options, BankMetrics me
                 context.CommandId, last, a.Last.Version, a.LastPosition, replayed: false),
             (AppendOutcome.AlreadyAppended { Recorded: [var first, ..] recorded }, _) => Done(
                 first.EventId, Decode(recorded[^1]), recorded[^1].Version, recorded[^1].Position, replayed: true),
+            (AppendOutcome.Confirmed, _) when late => new(ReplyStatus.JournalUnavailable),
             (AppendOutcome.Confirmed, _) when stale => new(ReplyStatus.PreconditionFailed, Version: Version),
             (AppendOutcome.Confirmed, Decision<AccountEvent, Refusal>.Refused { Refusal: Refusal.InvalidAmount }) => new(
                 ReplyStatus.Malformed, amountField),
@@ -75,6 +88,15 @@ public sealed partial class BankAccountGrain(BankOptions options, BankMetrics me
         };
         metrics.Ended(Kind(command), reply.Status);
         return reply;
+    }
+
+    private void Remember(CommandContext context)
+    {
+        if (context.SentAt is not { } sent)
+            return;
+        if (_refused.Count == RefusalsKept)
+            _refused.RemoveAt(0);
+        _refused[context.CommandId] = sent;
     }
 
     private CommandReply Done(Guid eventId, AccountEvent last, long version, Position position, bool replayed) => new(

@@ -79,6 +79,23 @@ public sealed class RetryTests(ForgetfulBank bank) : IClassFixture<ForgetfulBank
     }
 
     [Fact]
+    public async Task What_was_refused_is_not_done_by_a_copy_that_was_sent_before_and_comes_late_but_by_a_later_attempt()
+    {
+        var (command, sent) = (Guid.NewGuid(), DateTimeOffset.UnixEpoch);
+        await Account.Open("Ada", "USD", new(100, 0), new(Guid.NewGuid()));
+        Assert.Equal("insufficient_funds", (await WithdrawAsync(sent.AddSeconds(2))).Code);
+        await Account.Deposit(new(100, 0), "", new(Guid.NewGuid()));
+
+        Assert.Equal(ReplyStatus.JournalUnavailable, (await WithdrawAsync(sent.AddSeconds(1))).Status);
+        Assert.Equal(2, (await Account.Read()).Account!.Version);
+        var done = await WithdrawAsync(sent.AddSeconds(3));
+        Assert.Equal((ReplyStatus.Done, 3L), (done.Status, done.Version));
+        Assert.Equal(done with { Replayed = true }, await WithdrawAsync(sent.AddSeconds(1)));
+
+        Task<CommandReply> WithdrawAsync(DateTimeOffset at) => Account.Withdraw(new(150, 0), "", new(command, SentAt: at));
+    }
+
+    [Fact]
     public async Task An_account_that_was_opened_elsewhere_is_found_by_an_activation_that_knew_of_none()
     {
         await using var another = await bank.StartAsync("another");
