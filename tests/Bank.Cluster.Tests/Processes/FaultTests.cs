@@ -15,18 +15,18 @@ public sealed class ClusterCollection : ICollectionFixture<LocalCluster>;
 [Collection(nameof(ClusterCollection))]
 public sealed class FaultTests(LocalCluster cluster, ITestOutputHelper output)
 {
-    private static readonly int Clients = Scale.Of(suite: 12, full: 64);
+    private static readonly int Clients = Scale.Of(suite: 24, full: 64);
     private static readonly int Leniency = Scale.Of(suite: 3, full: 1);
-    private static readonly TimeSpan Think = TimeSpan.FromMilliseconds(Scale.Of(suite: 20, full: 5));
+    private static readonly TimeSpan Think = TimeSpan.FromMilliseconds(Scale.Of(suite: 100, full: 200));
 
     [Fact(Explicit = true)]
     public async Task Accounts_of_a_silo_that_is_killed_resume_elsewhere_and_others_hardly_notice()
     {
         await cluster.WholeAsync();
         using var traffic = await Traffic.BeginAsync(cluster.Gateways, Clients, think: Think);
-        var (own, at) = await SufferAsync(traffic, silo: 2, "kill");
-        Assert.Contains("silo 2 is dead", await cluster.CommandAsync("status"), StringComparison.Ordinal);
+        var (silo, own, at) = await SufferAsync(traffic, "kill");
         await traffic.EndAsync();
+        Assert.Contains($"silo {silo} is dead", await cluster.CommandAsync("status"), StringComparison.Ordinal);
         await traffic.AuditAsync(cluster.Database);
         Within("a killed silo's accounts resume", Resumed(traffic, own, at), 4);
         Within("a silo is killed: the longest wait of a command elsewhere", LongestElsewhere(traffic, own, at), 1);
@@ -37,12 +37,12 @@ public sealed class FaultTests(LocalCluster cluster, ITestOutputHelper output)
     {
         await cluster.WholeAsync();
         using var traffic = await Traffic.BeginAsync(cluster.Gateways, Clients, think: Think);
-        var (own, at) = await SufferAsync(traffic, silo: 3, "freeze");
-        await cluster.ActAsync("thaw", "silo", 3);
+        var (silo, own, at) = await SufferAsync(traffic, "freeze");
+        await cluster.ActAsync("thaw", "silo", silo);
         await Eventually.UntilAsync(
-            "silo 3 has ended by itself",
+            $"silo {silo} has ended by itself",
             cluster.MembersAsync,
-            members => members.Single(member => member is { Role: "silo", Index: 3 }).State == "dead",
+            members => members.Single(member => member.Role == "silo" && member.Index == silo).State == "dead",
             LocalCluster.Patience);
         await traffic.EndAsync();
         await traffic.AuditAsync(cluster.Database);
@@ -89,11 +89,13 @@ public sealed class FaultTests(LocalCluster cluster, ITestOutputHelper output)
         Within("one silo of three that were killed serves all", Resumed(traffic, traffic.Accounts, at), 20);
     }
 
-    private async Task<(HashSet<Guid> Own, TimeSpan At)> SufferAsync(Traffic traffic, int silo, string act)
+    // The silo that has most of the accounts suffers.
+    private async Task<(int Silo, HashSet<Guid> Own, TimeSpan At)> SufferAsync(Traffic traffic, string act)
     {
+        await WarmAsync(traffic);
         var where = await cluster.WhereAccountsAreAsync();
-        var own = traffic.Accounts.Where(account => where[account] == silo).ToHashSet();
-        Assert.NotEmpty(own);
+        var (silo, own) = traffic.Accounts.GroupBy(account => where[account]).OrderByDescending(there => there.Count())
+            .Select(there => (there.Key, there.ToHashSet())).First();
 
         var at = traffic.Now;
         await cluster.ActAsync(act, "silo", silo);
@@ -102,7 +104,22 @@ public sealed class FaultTests(LocalCluster cluster, ITestOutputHelper output)
             () => own.IsSubsetOf(traffic.Commands.Where(told => told.Sent > at).Select(told => told.Account)),
             LocalCluster.Patience);
         output.WriteLine($"{act} silo {silo}, which had {own.Count} of {Clients} accounts");
-        return (own, at);
+        return (silo, own, at);
+    }
+
+    // What is measured is the bank and not its compiler: processes that have just been started take most of the machine.
+    private static async Task WarmAsync(Traffic traffic)
+    {
+        var (of, quick) = (TimeSpan.FromSeconds(5), TimeSpan.FromMilliseconds(50 * Leniency));
+        await Eventually.UntilAsync(
+            $"nine of ten commands of the last {of.TotalSeconds} s took less than {quick.TotalMilliseconds} ms",
+            () =>
+            {
+                var last = traffic.Commands.Where(told => told.Ended > traffic.Now - of).Select(told => told.Took < quick).ToList();
+                var share = last.Count(isQuick => isQuick) / (decimal)Math.Max(1, last.Count);
+                return Task.FromResult((share > 0.9m, (object?)$"{share:P0} of {last.Count}"));
+            },
+            LocalCluster.Patience);
     }
 
     private static TimeSpan LongestElsewhere(Traffic traffic, HashSet<Guid> own, TimeSpan at) =>

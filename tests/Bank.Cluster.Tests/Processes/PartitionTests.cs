@@ -8,9 +8,9 @@ namespace Bank.Cluster.Tests.Processes;
 [Collection(nameof(ClusterCollection))]
 public sealed class PartitionTests(ITestOutputHelper output)
 {
-    private static readonly int Clients = Scale.Of(suite: 12, full: 64);
+    private static readonly int Clients = Scale.Of(suite: 24, full: 64);
     private static readonly int Leniency = Scale.Of(suite: 3, full: 1);
-    private static readonly TimeSpan Think = TimeSpan.FromMilliseconds(Scale.Of(suite: 20, full: 5));
+    private static readonly TimeSpan Think = TimeSpan.FromMilliseconds(Scale.Of(suite: 100, full: 200));
 
     [Fact(Explicit = true)]
     public async Task A_silo_that_is_cut_off_costs_time_and_nothing_else()

@@ -13,7 +13,7 @@ public sealed class RollingRestartTests(LocalCluster cluster, ITestOutputHelper 
         await cluster.WholeAsync();
         var before = await cluster.MembersAsync();
         using var traffic = await Traffic.BeginAsync(
-            cluster.Gateways, Scale.Of(suite: 12, full: 64), think: TimeSpan.FromMilliseconds(Scale.Of(suite: 20, full: 5)));
+            cluster.Gateways, Scale.Of(suite: 24, full: 64), think: TimeSpan.FromMilliseconds(Scale.Of(suite: 100, full: 200)));
         var following = traffic.FollowReadinessAsync();
 
         var said = await cluster.CommandAsync("restart");

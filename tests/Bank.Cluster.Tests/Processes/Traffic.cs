@@ -129,7 +129,7 @@ internal sealed class Traffic : IDisposable
     /// </summary>
     public async Task AuditAsync(string database)
     {
-        Assert.Empty(_complaints);
+        Assert.True(_complaints.IsEmpty, string.Join('\n', _complaints));
         await using var source = NpgsqlDataSource.Create(database);
         foreach (var client in _clients)
         {
