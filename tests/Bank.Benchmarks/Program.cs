@@ -26,6 +26,8 @@ Scenario[] scenarios =
     new Cost(),
     new Growth(),
     new Scale(),
+    new Cluster(),
+    new Overhead(),
 ];
 
 var names = new Argument<string[]>("names")

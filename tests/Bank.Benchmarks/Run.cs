@@ -5,7 +5,7 @@ using Npgsql;
 
 namespace Bank.Benchmarks;
 
-/// <summary>Scenarios one after the other, each with a server of its own.</summary>
+/// <summary>Scenarios one after the other, each with a server of its own unless they are in a hurry.</summary>
 internal static class Run
 {
     private static readonly string[] Reported =
@@ -17,14 +17,17 @@ internal static class Run
         var (startedAt, machine) = (TimeProvider.System.GetUtcNow(), Machine.Here);
         var progress = new ProgressLine(output);
         var reports = new List<ScenarioReport>();
+        // To make and migrate one takes longer than most scenarios of a quick run, which measures nothing that they could spoil.
+        await using var shared = pace.IsQuick ? await StartAsync(progress) : null;
         foreach (var scenario in scenarios)
         {
             var comparison = new Comparison(scenario.Name, pace, progress);
-            comparison.Say("starting PostgreSQL");
-            await using var postgres = new UnshakenPostgres();
-            await postgres.InitializeAsync();
+            await using var own = shared is null ? await StartAsync(progress) : null;
+            var postgres = own ?? shared!;
             var settings = await SettingsOfAsync(postgres, cancellation);
             await scenario.MeasureAsync(comparison, postgres, cancellation);
+            // What has ended keeps its connections in their pools, on a server that others share with it.
+            NpgsqlConnection.ClearAllPools();
             progress.Clear();
             var report = new ScenarioReport(scenario.Name, scenario.About, settings, comparison.Figures, comparison.Notes);
             reports.Add(report);
@@ -34,6 +37,14 @@ internal static class Run
         }
 
         return new(startedAt, machine, Report.VersionsNow, await CommitAsync(cancellation), Settings.Of(pace), reports);
+    }
+
+    private static async Task<UnshakenPostgres> StartAsync(ProgressLine progress)
+    {
+        progress.Report("starting PostgreSQL");
+        var postgres = new UnshakenPostgres();
+        await postgres.InitializeAsync();
+        return postgres;
     }
 
     private static async Task<IReadOnlyDictionary<string, string>> SettingsOfAsync(

@@ -72,10 +72,10 @@ public sealed class BankProcess : IAsyncDisposable
         return (await command.EndAsync(within), command.Output);
     }
 
-    /// <summary>Waits until <c>up</c> has said that it is open, and takes its address from that.</summary>
+    /// <summary>Waits until <c>up</c>, of any role, has said that it is open, and takes its address from that.</summary>
     public async Task<BankProcess> OpenAsync()
     {
-        const string opened = "the bank is open: ";
+        const string opened = " is open: ";
         var line = await SaysAsync(opened);
         Address = new(line[(line.IndexOf(opened, StringComparison.Ordinal) + opened.Length)..].Split(' ')[0]);
         return this;

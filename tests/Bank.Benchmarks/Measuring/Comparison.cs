@@ -37,20 +37,29 @@ internal sealed class Comparison(string scenario, Pace pace, IProgress<string> p
     public void Say(string what) => progress.Report($"{scenario}: {what}");
 
     /// <summary>Warms each party up, and gives each its turn in every round.</summary>
-    public async Task RunAsync(IReadOnlyList<Party> parties, CancellationToken cancellation)
+    /// <param name="parties">Who is compared.</param>
+    /// <param name="cancellation">Ends the run.</param>
+    /// <param name="rounds">How many, where they are more than usual.</param>
+    /// <param name="warmUps">How often each is warmed up, where once is not enough. A quick run warms nobody up.</param>
+    public async Task RunAsync(
+        IReadOnlyList<Party> parties, CancellationToken cancellation, int? rounds = null, int warmUps = 1)
     {
-        foreach (var party in parties)
+        var all = pace.IsQuick ? pace.Rounds : rounds ?? pace.Rounds;
+        for (var turn = 1; turn <= (pace.IsQuick ? 0 : warmUps); turn++)
         {
-            Say($"warming up: {party.Name}");
-            await party.RunAsync(pace.WarmUp, cancellation);
+            foreach (var party in parties)
+            {
+                Say($"warming up: {party.Name}");
+                await party.RunAsync(pace.WarmUp, cancellation);
+            }
         }
 
-        for (var round = 1; round <= pace.Rounds; round++)
+        for (var round = 1; round <= all; round++)
         {
             // From the other end every second time, so that nobody always runs in the wake of the same one.
             foreach (var party in round % 2 == 1 ? parties : parties.Reverse())
             {
-                Say($"round {round} of {pace.Rounds}: {party.Name}");
+                Say($"round {round} of {all}: {party.Name}");
                 foreach (var sample in await party.RunAsync(pace.Round, cancellation))
                     Add(sample);
             }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Bank.Testing;
 using Npgsql;
 
@@ -52,37 +51,7 @@ internal sealed class Meter(UnshakenPostgres postgres, TestDatabase database) : 
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         await reader.ReadAsync(cancellation);
         return new(
-            Environment.CpuUsage.TotalTime, ProcessorTimeOf(postgres.Server.ProcessId!.Value), GC.GetTotalAllocatedBytes(),
+            Environment.CpuUsage.TotalTime, ProcessorTime.OfFamily(postgres.Server.ProcessId!.Value), GC.GetTotalAllocatedBytes(),
             reader.GetInt64(0), reader.GetInt64(1), reader.GetInt64(2));
-    }
-
-    /// <summary>Of the server, its living children and those that have ended.</summary>
-    private static TimeSpan ProcessorTimeOf(int server)
-    {
-        long ticks = 0;
-        foreach (var entry in Directory.EnumerateDirectories("/proc"))
-        {
-            if (!int.TryParse(Path.GetFileName(entry), CultureInfo.InvariantCulture, out var pid))
-                continue;
-            try
-            {
-                // "pid (name) state ppid ... utime stime cutime cstime", and the name may hold anything.
-                var stat = File.ReadAllText($"{entry}/stat");
-                var fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-                if (pid == server)
-                    ticks += Sum(fields[11..15]);
-                else if (int.Parse(fields[1], CultureInfo.InvariantCulture) == server)
-                    ticks += Sum(fields[11..13]);
-            }
-            catch (IOException)
-            {
-                // Ended while we looked: its time is among that of the children that have ended.
-            }
-        }
-
-        // The kernel reports in hundredths of a second, whatever it counts in.
-        return TimeSpan.FromMilliseconds(10 * ticks);
-
-        static long Sum(string[] fields) => fields.Sum(field => long.Parse(field, CultureInfo.InvariantCulture));
     }
 }

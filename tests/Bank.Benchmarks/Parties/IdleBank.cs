@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.RegularExpressions;
 using Bank.Benchmarks.Measuring;
 using Bank.Testing;
@@ -25,9 +24,9 @@ internal static partial class IdleBank
         }).OpenAsync();
         await Task.Delay(settle, cancellation);
 
-        var (spent, logged) = (ProcessorTimeOf(bank.Id), new FileInfo(postgres.Server.LogFile).Length);
+        var (spent, logged) = (ProcessorTime.Of(bank.Id), new FileInfo(postgres.Server.LogFile).Length);
         await Task.Delay(time, cancellation);
-        spent = ProcessorTimeOf(bank.Id) - spent;
+        spent = ProcessorTime.Of(bank.Id) - spent;
         var asked = (await StatementsAsync(postgres.Server.LogFile, logged, cancellation)).CountBy(statement => statement)
             .OrderByDescending(count => count.Value).ToList();
         await postgres.AsSuperuserAsync($"ALTER DATABASE {database.Name} RESET log_min_duration_statement");
@@ -38,14 +37,6 @@ internal static partial class IdleBank
                 new("idle host, all statements", asked.Sum(count => count.Value) / time.TotalSeconds, "1/s"),
             ],
             asked);
-    }
-
-    // "pid (name) state ppid ... utime stime": in hundredths of a second, and the name may hold anything.
-    private static TimeSpan ProcessorTimeOf(int process)
-    {
-        var stat = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/stat"));
-        var fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-        return TimeSpan.FromMilliseconds(10 * fields[11..13].Sum(field => long.Parse(field, CultureInfo.InvariantCulture)));
     }
 
     private static async Task<IEnumerable<string>> StatementsAsync(string log, long from, CancellationToken cancellation)

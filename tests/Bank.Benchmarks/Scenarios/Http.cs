@@ -13,7 +13,7 @@ internal sealed class Http : Scenario
     public override async Task MeasureAsync(Comparison comparison, UnshakenPostgres postgres, CancellationToken cancellation)
     {
         await using var article = await ArticleAppend.PrepareAsync(postgres, comparison.Pace, cancellation);
-        if (!BankOverHttp.IsPossible)
+        if (!Wrk.IsPossible)
         {
             comparison.Notes.Add("wrk is missing (Debian has a package of that name): only the article's append was measured");
             await comparison.RunAsync([await article.BetterAsync(comparison, cancellation)], cancellation);

@@ -26,7 +26,8 @@ internal sealed class Overload : Scenario
             ALTER ROLE bank_app IN DATABASE {database.Name} SET commit_delay = 50000;
             ALTER ROLE bank_app IN DATABASE {database.Name} SET commit_siblings = 0;
             """);
-        await using var bank = await BankOverHttp.StartAsync(database, comparison, cancellation, ("Journal__BatchEvents", "100"));
+        await using var bank = await BankOverHttp.StartAsync(
+            postgres, database, comparison, cancellation, ("Journal__BatchEvents", "100"));
         using var load = new TooMuch(bank);
         comparison.Say("what it takes");
         await load.CapacityAsync(Callers, comparison.Pace.WarmUp, cancellation);
