@@ -91,8 +91,12 @@ internal sealed class BankInProcess : IAsyncDisposable
             await host.StartAsync(cancellation);
             var bank = new BankInProcess(name, host, database, accounts ?? comparison.Pace.Accounts);
             foreach (var some in bank._accounts.Chunk(500))
+            {
+                cancellation.ThrowIfCancellationRequested();
                 Expect(await Task.WhenAll(some.Select(account => account.Grain.Open(
                     "Ada Lovelace", "USD", new(InitialDeposit, 2), new(DerivedId.Opening(account.Id), Payload.CorrelationId)))));
+            }
+
             return bank;
         }
         catch

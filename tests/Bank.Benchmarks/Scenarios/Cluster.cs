@@ -10,7 +10,7 @@ internal sealed class Cluster : Scenario
     private const int Connections = 256;
 
     // There are five times as many processes as elsewhere, each of which has to be compiled.
-    private const int WarmUps = 3;
+    private const int WarmUps = 4;
 
     public override string Name => "cluster";
 
