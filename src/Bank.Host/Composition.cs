@@ -186,7 +186,7 @@ public static class Composition
         options.NumMissedProbesLimit = 3;
         // What answers slowly is given more time, up to this; and nobody is voted out who was heard of within three times this, so a frozen
         // silo lives at least as long.
-        options.MaxProbeTimeout = TimeSpan.FromSeconds(2.5);
+        options.MaxProbeTimeout = TimeSpan.FromSeconds(3);
         options.TableRefreshTimeout = TimeSpan.FromSeconds(5);
         options.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5);
         options.DeathVoteExpirationTimeout = TimeSpan.FromSeconds(30);

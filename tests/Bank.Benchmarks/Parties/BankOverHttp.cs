@@ -77,6 +77,7 @@ internal sealed class BankOverHttp : IAsyncDisposable
                 ["ConnectionStrings__Bank"] = $"{database.App};Maximum Pool Size={PoolOfMember}",
                 // They are frozen while others have their turn, and nobody is to be declared dead for that.
                 ["Orleans__Membership__ProbeTimeout"] = "00:01:00",
+                ["Orleans__Membership__MaxProbeTimeout"] = "00:01:00",
             };
             await bank.OpenAsync(bank._silos, silos, ["up", "--role", "silo"], environment);
             await bank.OpenAsync(bank._gateways, gateways, ["up", "--role", "gateway"], environment);
