@@ -302,7 +302,9 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         AppendOutcome outcome;
         try
         {
-            outcome = await _journal.AppendAsync(append);
+            // Never within the turn that has raised the events, however quick the journal is: what a turn sees does not change under it.
+            outcome = await _journal.AppendAsync(append).AsTask().ConfigureAwait(
+                ConfigureAwaitOptions.ForceYielding | ConfigureAwaitOptions.ContinueOnCapturedContext);
         }
         catch (Exception e)
         {
