@@ -110,7 +110,7 @@ public sealed class FaultTests(LocalCluster cluster, ITestOutputHelper output)
     // What is measured is the bank and not its compiler: processes that have just been started take most of the machine.
     private static async Task WarmAsync(Traffic traffic)
     {
-        var (of, quick) = (TimeSpan.FromSeconds(5), TimeSpan.FromMilliseconds(50 * Leniency));
+        var (of, quick) = (TimeSpan.FromSeconds(5), TimeSpan.FromMilliseconds(150));
         await Eventually.UntilAsync(
             $"nine of ten commands of the last {of.TotalSeconds} s took less than {quick.TotalMilliseconds} ms",
             () =>

@@ -49,12 +49,17 @@ public sealed class LocalCluster : IAsyncLifetime
             await _process.SaysAsync("the cluster is open: ");
             Database = (await LocalPostgres.AtAsync(_directory, CancellationToken.None)).AppConnectionString;
         }
-        catch
+        catch (Exception e)
         {
+            var logs = Logs();
             await DisposeAsync();
-            throw;
+            throw new InvalidOperationException($"The cluster did not open: {e.Message}\n{logs}", e);
         }
     }
+
+    /// <summary>What its members have said last.</summary>
+    public string Logs() => string.Concat(System.IO.Directory.EnumerateFiles(_directory, "*.log", SearchOption.AllDirectories).Order()
+        .Select(file => $"{Path.GetFileName(file)}:\n{string.Concat(File.ReadLines(file).TakeLast(60).Select(line => $"  {line}\n"))}"));
 
     internal async Task<IReadOnlyList<MemberReport>> MembersAsync() =>
         await ClusterControl.AskAsync<MemberReport[]>(_directory, HttpMethod.Get, "/members", CancellationToken.None);
@@ -114,6 +119,7 @@ public sealed class LocalCluster : IAsyncLifetime
             _process.Terminate();
             await _process.EndAsync();
             await _process.DisposeAsync();
+            _process = null;
         }
 
         NpgsqlConnection.ClearAllPools();
