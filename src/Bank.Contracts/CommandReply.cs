@@ -23,10 +23,10 @@ public enum ReplyStatus
     /// <summary>Other writers won each time that the command was decided. Nothing was recorded.</summary>
     VersionConflict,
 
-    /// <summary>The writer's queue is full. Nothing was recorded.</summary>
+    /// <summary>The writer's queue is full. Nothing was recorded by this attempt.</summary>
     Overloaded,
 
-    /// <summary>The journal cannot be reached. Nothing was recorded.</summary>
+    /// <summary>The journal cannot be reached. Nothing was recorded by this attempt.</summary>
     JournalUnavailable,
 
     /// <summary>The journal was lost while it committed: it may be recorded. Ask again with the same id.</summary>

@@ -203,7 +203,7 @@ internal static class Accounts
             ListBody.Of(page, row => AccountBody.Of(row, page.AsOf.Value)), GatewayJson.Default.ListBodyAccountBody);
     }
 
-    private static bool IsDone(CommandReply reply) => reply.Status == ReplyStatus.Done;
+    private static bool? IsDone(CommandReply reply) => Replies.IsDone(reply.Status);
 
     private static string BalanceOf(CommandReply reply) => Replies.Money(reply.BalanceMinorUnits, reply.Currency!);
 

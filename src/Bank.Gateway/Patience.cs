@@ -16,11 +16,11 @@ internal sealed class Patience(IJournalReader journal, SiloLosses losses, BankGa
     /// </summary>
     /// <param name="ask">Asks.</param>
     /// <param name="isDone">
-    /// Of a command: whether the reply says that it is done. Another reply is believed only when every call has been answered: one that was
-    /// lost may still be on its way to a grain, and be done after another was refused.
+    /// Of a command: whether the reply says that it is done; null where it may be. What says that it is not is believed only when every
+    /// call has been answered so: one that was lost may still be on its way to a grain, and be done after another was refused.
     /// </param>
     /// <exception cref="TimeoutException">No answer in time, or none to be believed: it may happen none the less.</exception>
-    public async Task<T> For<T>(Func<Task<T>> ask, Func<T, bool>? isDone = null)
+    public async Task<T> For<T>(Func<Task<T>> ask, Func<T, bool?>? isDone = null)
     {
         var (asked, within) = (time.GetTimestamp(), options.AnswerWithin);
         var (lost, refused) = (false, false);
@@ -49,8 +49,10 @@ internal sealed class Patience(IJournalReader journal, SiloLosses losses, BankGa
             try
             {
                 var reply = await ended;
-                if (isDone is null || isDone(reply) || calls.Count == 0 && !lost)
+                var done = isDone is null ? true : isDone(reply);
+                if (done == true || calls.Count == 0 && !lost)
                     return reply;
+                lost |= done is null;
                 Refuse();
             }
             catch (Exception e) when (IsLost(e))

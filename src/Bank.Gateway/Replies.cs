@@ -27,6 +27,14 @@ internal static class Replies
         _ => throw new UnreachableException($"{status} is no problem"),
     };
 
+    /// <summary>Whether the command is done; null where it may be.</summary>
+    public static bool? IsDone(ReplyStatus status) => status switch
+    {
+        ReplyStatus.Done => true,
+        ReplyStatus.OutcomeUnknown => null,
+        _ => false,
+    };
+
     public static string Money(long minorUnits, string currency) =>
         new Money(minorUnits, Currency.Parse(currency).Digits).ToString();
 

@@ -80,7 +80,7 @@ internal static class Transfers
             reply = await patience.For(
                 () => grains.Of(transfer.Value).Request(
                     from.Value, to.Value, amount, description, headers.For(transfer.Value)),
-                reply => reply.Status == ReplyStatus.Done);
+                reply => Replies.IsDone(reply.Status));
         }
         catch (JournalUnavailableException)
         {

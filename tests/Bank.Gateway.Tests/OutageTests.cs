@@ -19,9 +19,12 @@ public sealed class OutageTests(PrivatePostgres postgres)
         var rest = bank.Rest;
         var id = await rest.OpenAsync("100");
         var other = await rest.OpenAsync();
+        var keyless = (await rest.PostAsync($"/api/v1/accounts/{id}/withdraw", """{"amount": "10"}""")).Is(200).Headers["Idempotency-Key"];
 
         proxy.Refusing = true;
         proxy.CutAll();
+        // It was done, though nobody can confirm that now.
+        (await rest.WithdrawAsync(id, "10", keyless)).Is(503, "outcome_unknown");
         string[] legal = ["journal_unavailable", "outcome_unknown"];
         Answer[] commands =
         [
@@ -46,8 +49,9 @@ public sealed class OutageTests(PrivatePostgres postgres)
             "the bank is ready", async () => (await rest.GetAsync("/health/ready")).Body!["status"]!.ToString(),
             status => status == "ready", TimeSpan.FromSeconds(60));
         // Each is done once, whether it had been or not.
+        Assert.True((await rest.WithdrawAsync(id, "10", keyless)).Is(200).IsReplay);
         (await rest.WithdrawAsync(id, "60", "w")).Is(200);
         (await rest.PostAsync("/api/v1/accounts", """{"owner_name": "J"}""", ("Idempotency-Key", "o"))).Is(201);
-        Assert.Equal("40.00", (await rest.AccountAsync(id)).Text("balance"));
+        Assert.Equal("30.00", (await rest.AccountAsync(id)).Text("balance"));
     }
 }

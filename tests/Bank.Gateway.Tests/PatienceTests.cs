@@ -56,6 +56,17 @@ public sealed class PatienceTests : IDisposable
     }
 
     [Fact]
+    public async Task After_a_reply_that_it_may_have_happened_no_other_reply_is_believed_that_it_did_not()
+    {
+        var answer = Ask();
+        _losses.Announce();
+        await CalledAsync(2);
+        _calls[0].SetResult("perhaps");
+        _calls[1].SetResult("refused");
+        await Assert.ThrowsAsync<TimeoutException>(() => answer);
+    }
+
+    [Fact]
     public async Task A_call_that_was_lost_is_made_again_though_nobody_has_answered_an_earlier_one()
     {
         var answer = Ask();
@@ -107,7 +118,7 @@ public sealed class PatienceTests : IDisposable
                 _calls.Add(new(TaskCreationOptions.RunContinuationsAsynchronously));
             return _calls[^1].Task;
         },
-        reply => reply == "done");
+        reply => reply == "perhaps" ? null : reply == "done");
 
     private Task CalledAsync(int calls) => Testing.Eventually.UntilAsync($"it has been asked {calls} times", () => _calls.Count >= calls);
 

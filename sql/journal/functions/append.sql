@@ -244,7 +244,11 @@ BEGIN
                                 SELECT FROM journal.events e
                                 WHERE e.event_id = u.event_id AND e.stream_id = next.stream_id AND e.version = u.version
                                     AND e.event_type = u.event_type AND e.schema_version = u.schema_version AND e.data = u.data))
-                        OR (SELECT count(*) FROM journal.events_of_command(recorded_command)) <> next.count THEN 'already'
+                        OR (SELECT count(*) FROM journal.events_of_command(recorded_command)) <> next.count
+                        -- On another history, after a restore, it is not what this activation has decided on.
+                        OR (SELECT e.event_id FROM journal.events e
+                            WHERE e.stream_id = next.stream_id AND e.version = next.expected_version)
+                            IS DISTINCT FROM next.expected_id THEN 'already'
                     ELSE 'exact'
                     END;
             ELSIF next.epoch = ANY (ended_epochs) THEN

@@ -57,9 +57,9 @@ internal sealed record ProblemCode(string Code, int Status, string Detail)
         new("destination_closed", 422, "The account that is to receive the money is closed."),
         new("destination_balance_too_large", 422, "The receiving account's balance would exceed what an account may hold."),
         new(IdempotencyKeyReused, 422, "The Idempotency-Key was used for another command."),
-        new(JournalUnavailable, 503, "The journal cannot be reached. Nothing was recorded; try again."),
+        new(JournalUnavailable, 503, "The journal cannot be reached. This attempt recorded nothing; try again, with the same key."),
         new(OutcomeUnknown, 503, "It may have happened. Ask again with the same Idempotency-Key to know."),
-        new(Overloaded, 503, "Too much is waiting. Nothing was recorded; try again."),
+        new(Overloaded, 503, "Too much is waiting. This attempt recorded nothing; try again, with the same key."),
         new(ReadModelBehind, 503, "What was asked for is not there to be read yet; try again."),
     ];
 

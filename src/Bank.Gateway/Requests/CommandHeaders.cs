@@ -33,6 +33,15 @@ internal sealed record CommandHeaders(string Key, long? IfMatch, string Correlat
             else
                 errors.Add(IdempotencyKey, $"must be one value of 1 to {Limits.IdempotencyKey} visible ASCII characters");
         }
+        else
+        {
+            // Told with whatever the answer is: who hears that it may have happened can ask again with it.
+            http.Response.OnStarting(() =>
+            {
+                http.Response.Headers[IdempotencyKey] = key;
+                return Task.CompletedTask;
+            });
+        }
 
         long? ifMatch = null;
         if (http.Request.Headers.IfMatch is { Count: > 0 } tags && !(tags is [{ } tag] && TryReadVersion(tag, out ifMatch)))

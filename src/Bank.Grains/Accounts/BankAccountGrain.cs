@@ -13,12 +13,14 @@ namespace Bank.Grains.Accounts;
 public sealed partial class BankAccountGrain(BankOptions options, BankMetrics metrics)
     : PostgresJournaledGrain<AccountView, AccountEvent>, IBankAccountGrain
 {
-    // More than clients try at the same time to do to one account.
-    private const int RefusalsKept = 100;
+    // Longer than a call lives, and than a frozen silo takes part in the cluster.
+    private static readonly TimeSpan RefusalsKeptFor = TimeSpan.FromMinutes(1);
+    private const int RefusalsKept = 10_000;
 
     // Commands that were refused of late, and when the attempt that was told so had been sent. A refusal records nothing, so a copy of the
     // command that was sent before, and comes only now (a frozen silo that wakes up passes on what was sent through it), would be done.
-    private readonly OrderedDictionary<Guid, DateTimeOffset> _refused = [];
+    private readonly Dictionary<Guid, DateTimeOffset> _refused = [];
+    private readonly Queue<(Guid CommandId, DateTimeOffset SentAt)> _refusals = [];
 
     public Task<CommandReply> Open(string ownerName, string currency, AmountText initialDeposit, CommandContext context) =>
         Currency.TryParse(currency, out var known)
@@ -77,13 +79,15 @@ public sealed partial class BankAccountGrain(BankOptions options, BankMetrics me
                 context.CommandId, last, a.Last.Version, a.LastPosition, replayed: false),
             (AppendOutcome.AlreadyAppended { Recorded: [var first, ..] recorded }, _) => Done(
                 first.EventId, Decode(recorded[^1]), recorded[^1].Version, recorded[^1].Position, replayed: true),
-            (AppendOutcome.Confirmed, _) when late => new(ReplyStatus.JournalUnavailable),
+            (AppendOutcome.Confirmed, _) when late => new(ReplyStatus.OutcomeUnknown),
             (AppendOutcome.Confirmed, _) when stale => new(ReplyStatus.PreconditionFailed, Version: Version),
             (AppendOutcome.Confirmed, Decision<AccountEvent, Refusal>.Refused { Refusal: Refusal.InvalidAmount }) => new(
                 ReplyStatus.Malformed, amountField),
             (AppendOutcome.Confirmed, Decision<AccountEvent, Refusal>.Refused refused) => new(
                 ReplyStatus.Refused, refused.Refusal.Code()),
             (AppendOutcome.Confirmed, var unsaid) => throw new UnreachableException($"{unsaid} of {StreamId} is not in the journal"),
+            // It is not this attempt that has done it: that it was done is known, and cannot be confirmed.
+            (not AppendOutcome.IdReused, Decision<AccountEvent, Refusal>.AlreadyDone) => new(ReplyStatus.OutcomeUnknown),
             var (failed, _) => new(ReplyStatuses.Of(failed)),
         };
         metrics.Ended(Kind(command), reply.Status);
@@ -94,9 +98,15 @@ public sealed partial class BankAccountGrain(BankOptions options, BankMetrics me
     {
         if (context.SentAt is not { } sent)
             return;
-        if (_refused.Count == RefusalsKept)
-            _refused.RemoveAt(0);
         _refused[context.CommandId] = sent;
+        _refusals.Enqueue((context.CommandId, sent));
+        while (_refusals.Count > RefusalsKept || _refusals.Peek().SentAt < sent - RefusalsKeptFor)
+        {
+            // Unless it was refused again since.
+            var (id, at) = _refusals.Dequeue();
+            if (_refused[id] == at)
+                _refused.Remove(id);
+        }
     }
 
     private CommandReply Done(Guid eventId, AccountEvent last, long version, Position position, bool replayed) => new(

@@ -92,8 +92,8 @@ internal sealed class PendingAppend(Append append, long bytes, long started, lon
         // The epoch first: whoever hears of the outcome finds it ended.
         if (!outcome.KeepsEpoch)
             append.Epoch.End(outcome);
-        metrics.Appended(outcome, started);
         _outcome.SetResult(outcome);
+        metrics.Appended(outcome, started);
     }
 }
 

@@ -176,26 +176,25 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
     private Task<AppendOutcome> EnterOnceAsync(
         Command command, OnConflict onConflict, Func<TView, long, IReadOnlyList<TEvent>> decide)
     {
+        var intent = new Intent<TView, TEvent>(command, onConflict, decide) { Seen = _tentativeState };
         if (_byCommand.ContainsKey(command.Id))
-            return EnterAfterFirstAsync(command, onConflict, decide);
-        var intent = new Intent<TView, TEvent>(command, onConflict, decide);
+            return EnterAfterFirstAsync(intent);
         Enter(intent);
         return intent.Outcome;
     }
 
     // A duplicate of a command in flight awaits the first one's outcome, whatever its own body, and is judged then.
-    private async Task<AppendOutcome> EnterAfterFirstAsync(
-        Command command, OnConflict onConflict, Func<TView, long, IReadOnlyList<TEvent>> decide)
+    private async Task<AppendOutcome> EnterAfterFirstAsync(Intent<TView, TEvent> intent)
     {
-        while (_byCommand.TryGetValue(command.Id, out var first))
+        while (_byCommand.TryGetValue(intent.Command.Id, out var first))
             await EndOfAsync(first);
-        return await EnterOnceAsync(command, onConflict, decide);
+        Enter(intent);
+        return await intent.Outcome;
     }
 
     private void Enter(Intent<TView, TEvent> intent)
     {
         intent.Place = _intents.AddLast(intent);
-        intent.Seen = _tentativeState;
         if (intent.IsIdentified)
             _byCommand.Add(intent.Command.Id, intent);
         if (_open)
@@ -245,16 +244,9 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
         NewEvent[] encoded;
         var expected = _tentativeState;
         intent.Epoch = _epoch;
-        if (intent.OnConflict == OnConflict.Stop && intent.Seen != expected)
-        {
-            // It came while the epoch that its caller decided in had ended: nobody has checked it against this state.
-            Finish(intent, AppendOutcome.Conflict.Felled);
-            return;
-        }
-
         try
         {
-            events = intent.Decide(TentativeView, expected.Version);
+            events = IsUnseen(intent, expected) ? [] : intent.Decide(TentativeView, expected.Version);
             encoded = events.Count == 0 ? [] : shared.Encode(intent.Command, events);
         }
         catch (Exception e)
@@ -463,6 +455,8 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
                     // activation, before this was even asked for.
                     if (found is null && intent.After.Version < _found)
                         Dispatch(intent);
+                    else if (found is null && IsUnseen(intent, intent.After))
+                        Finish(intent, AppendOutcome.Conflict.Felled);
                     else
                         Finish(intent, found ?? new AppendOutcome.Confirmed(confirmed.Head));
                 }
@@ -481,6 +475,11 @@ internal sealed class PostgresLogViewAdaptor<TView, TEvent>(
                 break;
         }
     }
+
+    // Its epoch ended, or it waited for another, since its caller decided: nobody has checked it against this state. Whether it was done
+    // before is asked all the same.
+    private static bool IsUnseen(Intent<TView, TEvent> intent, StreamState state) =>
+        intent.OnConflict == OnConflict.Stop && intent.Seen != state;
 
     private bool IsOwn(StreamState last) => last == _confirmed.State || _sent.Any(sent => sent.After == last);
 

@@ -97,10 +97,13 @@ public sealed class OutcomeTests(PrivatePostgres postgres) : JournalTest(postgre
     [InlineData("with another schema version")]
     [InlineData("with fewer events")]
     [InlineData("with more events")]
+    [InlineData("after another event")]
     public async Task The_same_command_decided_otherwise_is_appended_already_but_its_epoch_ends(string difference)
     {
         var journal = Open();
-        var append = Make.Several("account-1", StreamState.Empty, 2);
+        var before = new Append("account-1", StreamState.Empty, [Make.Event()], new());
+        await journal.AppendAsync(before);
+        var append = Make.Several("account-1", before.After, 2);
         await journal.AppendAsync(append);
         var recorded = append.Events[1];
         var retry = difference switch
@@ -110,6 +113,8 @@ public sealed class OutcomeTests(PrivatePostgres postgres) : JournalTest(postgre
             "as another type" => append.Again() with { Events = [append.Events[0], recorded with { EventType = "MoneyWithdrawn" }] },
             "with another schema version" => append.Again() with { Events = [append.Events[0], recorded with { SchemaVersion = 2 }] },
             "with fewer events" => append.Again() with { Events = [append.Events[0]] },
+            // As after a restore, when the stream has gone another way below it.
+            "after another event" => append.Again(new StreamState(1, Guid.NewGuid())),
             _ => append.Again() with { Events = [.. append.Events, Make.Event(n: 3, of: 3, command: append.Events[0].EventId)] },
         };
 

@@ -378,6 +378,27 @@ public sealed class TrapTests(OneSilo silo) : IClassFixture<OneSilo>, IDisposabl
         Assert.Equal((40, 2), await ReadAsync());
     }
 
+    [Fact]
+    public async Task A_duplicate_that_was_decided_on_what_was_not_written_is_a_conflict()
+    {
+        await Purse.Put(Guid.NewGuid(), 100);
+        var (command, mayLeave) = (Guid.NewGuid(), Signal());
+        silo.Journal.OnAppend = async (_, _) =>
+        {
+            await mayLeave.Task;
+            return AppendOutcome.Overloaded.Instance;
+        };
+        var first = Purse.TakeNow(command, 40);
+        var duplicate = Purse.TakeNow(command, 40);
+        await EnteredAsync(3);
+        mayLeave.SetResult();
+
+        Assert.Equal("Overloaded", (await first).Outcome);
+        Assert.Equal("Conflict", (await duplicate).Outcome);
+        silo.Journal.Calm();
+        Assert.Equal((100, 1), await ReadAsync());
+    }
+
     private static TaskCompletionSource Signal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private async Task EnteredAsync(int calls) => await Eventually.UntilAsync(
