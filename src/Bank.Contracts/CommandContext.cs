@@ -7,7 +7,7 @@ namespace Bank.Contracts;
 /// <param name="CorrelationId">The request that the command came with, for the audit trail.</param>
 /// <param name="Principal">Who asked; null until callers sign in.</param>
 /// <param name="IfMatch">The version that the caller decided on; null for any.</param>
-/// <param name="SentAt">When this attempt came, by the gateway's clock; null for what no client may have tried before.</param>
+/// <param name="SentAt">When this call was made, by the gateway's clock; null for what nobody may have asked for before.</param>
 [GenerateSerializer, Immutable, Alias("bank.CommandContext")]
 public sealed record CommandContext(
     [property: Id(0)] Guid CommandId,

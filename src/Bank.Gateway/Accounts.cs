@@ -78,9 +78,8 @@ internal static class Accounts
         errors.ThrowIfAny();
 
         var account = DerivedId.Account(headers.Key);
-        var context = headers.For(DerivedId.Opening(account));
         var reply = await patience.For(
-            () => grains.Of(account.Value).Open(owner, currency, deposit, context), IsDone);
+            sentAt => grains.Of(account.Value).Open(owner, currency, deposit, headers.For(DerivedId.Opening(account), sentAt)), IsDone);
         return Answer(http, account, reply, acknowledged, () =>
         {
             http.Response.Headers.Location = $"/api/v1/accounts/{account}";
@@ -104,14 +103,14 @@ internal static class Accounts
             grains.Of(account.Value).Withdraw(amount, description, context));
 
     private static async Task<IResult> Move(
-        string id,
+        string accountId,
         HttpContext http,
         Patience patience,
         Acknowledged acknowledged,
         TimeProvider time,
         Func<AccountId, AmountText, string, CommandContext, Task<CommandReply>> command)
     {
-        var account = InPath(id);
+        var account = InPath(accountId);
         new QueryParameters(http).ThrowIfWrong();
         var headers = CommandHeaders.Read(http, time);
         var body = await JsonBody.ReadAsync(http, GatewayJson.Default.MoneyRequest);
@@ -120,8 +119,8 @@ internal static class Accounts
         var description = errors.Text("description", body.Description);
         errors.ThrowIfAny();
 
-        var reply = await patience.For(
-            () => command(account, amount, description, headers.For(DerivedId.Command(account, headers.Key))), IsDone);
+        var id = DerivedId.Command(account, headers.Key);
+        var reply = await patience.For(sentAt => command(account, amount, description, headers.For(id, sentAt)), IsDone);
         return Answer(http, account, reply, acknowledged, () => TypedResults.Json(
             new MovedBody(account.Value, reply.EventId, BalanceOf(reply), reply.Version, reply.Position), GatewayJson.Default.MovedBody));
     }
@@ -139,8 +138,7 @@ internal static class Accounts
         errors.ThrowIfAny();
 
         var reply = await patience.For(
-            () => grains.Of(account.Value).Close(reason, headers.For(DerivedId.Command(account, headers.Key))),
-            IsDone);
+            sentAt => grains.Of(account.Value).Close(reason, headers.For(DerivedId.Command(account, headers.Key), sentAt)), IsDone);
         return Answer(http, account, reply, acknowledged, () => TypedResults.Json(
             new ClosedBody(account.Value, reply.EventId, BalanceOf(reply), reply.Version, reply.Position, Closed),
             GatewayJson.Default.ClosedBody));

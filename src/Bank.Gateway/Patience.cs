@@ -8,82 +8,77 @@ internal sealed class Patience(IJournalReader journal, SiloLosses losses, BankGa
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
-    private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>A grain's answer to a question, which is asked again where a silo was lost that it may have gone through.</summary>
+    /// <param name="ask">Asks.</param>
+    /// <exception cref="TimeoutException">No answer in time.</exception>
+    public Task<T> For<T>(Func<Task<T>> ask) => For(_ => ask(), static _ => true);
 
     /// <summary>
-    /// A grain's answer. It is asked again where the call was lost, and where a silo was lost that the call may have gone through: whatever
-    /// is asked of grains here has an id of its own, so that it happens once however often it is asked for.
+    /// A grain's answer to a command, which is asked for again where the call was lost, and where a silo was lost that the call may have
+    /// gone through. It has an id of its own, so it happens once however often it is asked for.
     /// </summary>
-    /// <param name="ask">Asks.</param>
+    /// <param name="ask">Asks. Each call is sent later than the one before, and says so.</param>
     /// <param name="isDone">
-    /// Of a command: whether the reply says that it is done; null where it may be. What says that it is not is believed only when every
-    /// call has been answered so: one that was lost may still be on its way to a grain, and be done after another was refused.
+    /// Whether the reply says that it is done; null where it is neither done nor refused. A refusal is believed of the latest call only:
+    /// whoever has given it does not do those any more that were sent before.
     /// </param>
     /// <exception cref="TimeoutException">No answer in time, or none to be believed: it may happen none the less.</exception>
-    public async Task<T> For<T>(Func<Task<T>> ask, Func<T, bool?>? isDone = null)
+    public async Task<T> For<T>(Func<DateTimeOffset, Task<T>> ask, Func<T, bool?> isDone)
     {
-        var (asked, within) = (time.GetTimestamp(), options.AnswerWithin);
-        var (lost, refused) = (false, false);
-        var loss = losses.Next;
-        List<Task<T>> calls = [ask()];
+        var began = time.GetTimestamp();
+        var (made, sent) = (0, DateTimeOffset.MinValue);
+        List<Task<T>> calls = [];
+        var loss = Ask();
         while (true)
         {
-            var left = within - time.GetElapsedTime(asked);
+            var left = options.AnswerWithin - time.GetElapsedTime(began);
             if (left <= TimeSpan.Zero)
                 throw new TimeoutException();
             var any = calls is [var only] ? (Task)only : Task.WhenAny(calls);
-            await any.WaitAsync(left, time, refused ? CancellationToken.None : loss)
-                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await any.WaitAsync(left, time, loss).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             if (calls.Find(call => call.IsCompleted) is not { } ended)
             {
-                if (loss.IsCancellationRequested && !refused)
-                {
-                    loss = losses.Next;
-                    calls.Add(ask());
-                }
-
+                if (loss.IsCancellationRequested)
+                    loss = Ask();
                 continue;
             }
 
+            var isLatest = ended == calls[^1];
             calls.Remove(ended);
             try
             {
                 var reply = await ended;
-                var done = isDone is null ? true : isDone(reply);
-                if (done == true || calls.Count == 0 && !lost)
+                var done = isDone(reply);
+                if (done == true || isLatest && (done == false || made == 1))
                     return reply;
-                lost |= done is null;
-                Refuse();
+                if (isLatest)
+                    throw new TimeoutException();
+            }
+            catch (Exception e) when (!isLatest && (IsLost(e) || e is JournalUnavailableException))
+            {
+                // A later call knows more.
             }
             catch (Exception e) when (IsLost(e))
             {
-                lost = true;
+                await Task.Delay(Pause, time);
+                loss = Ask();
             }
-            catch (JournalUnavailableException) when (isDone is not null && (lost || calls.Count > 0))
+            catch (JournalUnavailableException) when (made > 1)
             {
-                // The grain could not be loaded here; elsewhere another call may have done it.
-                Refuse();
+                // The grain could not be loaded here; elsewhere an earlier call may have done it.
+                throw new TimeoutException();
             }
-
-            if (refused)
-            {
-                if (calls.Count == 0)
-                    throw new TimeoutException();
-                continue;
-            }
-
-            // Lost; and those before it, which nobody has answered, may have been, too.
-            await Task.Delay(Pause, time);
-            loss = losses.Next;
-            calls.Add(ask());
         }
 
-        // The others have a moment to be refused, too, or to be done.
-        void Refuse()
+        CancellationToken Ask()
         {
-            refused = true;
-            var grace = time.GetElapsedTime(asked) + Grace;
-            within = grace < within ? grace : within;
+            var now = time.GetUtcNow();
+            sent = now > sent ? now : sent.AddTicks(1);
+            made++;
+            var next = losses.Next;
+            calls.Add(ask(sent));
+            return next;
         }
     }
 

@@ -106,7 +106,7 @@ internal static class Projections
         string name, string what, HttpContext http, Patience patience, Func<Task<OperatorOutcome>> ask, Problem nothing,
         int status = StatusCodes.Status200OK)
     {
-        var outcome = await patience.For(ask, outcome => outcome is OperatorOutcome.Done or OperatorOutcome.Repeated);
+        var outcome = await patience.For(_ => ask(), outcome => outcome is OperatorOutcome.Done or OperatorOutcome.Repeated ? true : null);
         if (outcome == OperatorOutcome.NothingToActOn)
             return nothing;
         if (outcome == OperatorOutcome.IdReused)

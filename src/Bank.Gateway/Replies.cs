@@ -27,12 +27,12 @@ internal static class Replies
         _ => throw new UnreachableException($"{status} is no problem"),
     };
 
-    /// <summary>Whether the command is done; null where it may be.</summary>
+    /// <summary>Whether the command is done; null where it is neither done nor refused.</summary>
     public static bool? IsDone(ReplyStatus status) => status switch
     {
         ReplyStatus.Done => true,
-        ReplyStatus.OutcomeUnknown => null,
-        _ => false,
+        ReplyStatus.Refused or ReplyStatus.Malformed or ReplyStatus.KeyReused or ReplyStatus.PreconditionFailed => false,
+        _ => null,
     };
 
     public static string Money(long minorUnits, string currency) =>

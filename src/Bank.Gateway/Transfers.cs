@@ -77,10 +77,11 @@ internal static class Transfers
         TransferReply reply;
         try
         {
+            // What is refused without a transfer is remembered nowhere, so it is believed only where it was asked for once.
             reply = await patience.For(
-                () => grains.Of(transfer.Value).Request(
-                    from.Value, to.Value, amount, description, headers.For(transfer.Value)),
-                reply => Replies.IsDone(reply.Status));
+                sentAt => grains.Of(transfer.Value).Request(
+                    from.Value, to.Value, amount, description, headers.For(transfer.Value, sentAt)),
+                reply => reply.Status == ReplyStatus.Done ? true : null);
         }
         catch (JournalUnavailableException)
         {

@@ -188,7 +188,8 @@ public static class Composition
         // silo lives at least as long.
         options.MaxProbeTimeout = TimeSpan.FromSeconds(3);
         options.TableRefreshTimeout = TimeSpan.FromSeconds(5);
-        options.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5);
+        // A silo that starts does not wait for members that have not signed for three times this.
+        options.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(3);
         options.DeathVoteExpirationTimeout = TimeSpan.FromSeconds(30);
     }
 

@@ -9,6 +9,7 @@ public sealed class PatienceTests : IDisposable
 {
     private readonly SiloLosses _losses = new(new NoTimers());
     private readonly List<TaskCompletionSource<string>> _calls = [];
+    private readonly List<DateTimeOffset> _sent = [];
 
     [Fact]
     public async Task A_call_that_waits_is_made_again_when_a_silo_is_lost_and_the_first_success_is_the_answer()
@@ -24,13 +25,29 @@ public sealed class PatienceTests : IDisposable
     }
 
     [Fact]
-    public async Task A_refusal_is_not_believed_while_an_earlier_call_may_still_be_done()
+    public async Task A_refusal_of_the_latest_call_is_believed_whatever_became_of_those_before()
     {
         var answer = Ask();
         _losses.Announce();
         await CalledAsync(2);
         _calls[1].SetResult("refused");
-        await Assert.ThrowsAsync<TimeoutException>(() => answer);
+        Assert.Equal("refused", await answer);
+        Assert.True(_sent[0] < _sent[1], "who refuses knows which calls are older by when they say that they were sent");
+    }
+
+    [Fact]
+    public async Task A_refusal_of_an_earlier_call_is_not_believed_while_a_later_one_may_be_done()
+    {
+        var answer = Ask();
+        _losses.Announce();
+        await CalledAsync(2);
+        _calls[0].SetResult("refused");
+        await Task.Delay(50, TestContext.Current.CancellationToken);
+        Assert.False(answer.IsCompleted);
+        _calls[1].SetException(new SiloUnavailableException());
+        await CalledAsync(3);
+        _calls[2].SetResult("done");
+        Assert.Equal("done", await answer);
     }
 
     [Fact]
@@ -45,25 +62,14 @@ public sealed class PatienceTests : IDisposable
     }
 
     [Fact]
-    public async Task A_refusal_of_every_call_is_believed()
+    public async Task Where_the_latest_of_several_calls_has_neither_done_nor_refused_it_nothing_is_known()
     {
         var answer = Ask();
         _losses.Announce();
         await CalledAsync(2);
-        _calls[1].SetResult("refused");
-        _calls[0].SetResult("refused");
-        Assert.Equal("refused", await answer);
-    }
-
-    [Fact]
-    public async Task After_a_reply_that_it_may_have_happened_no_other_reply_is_believed_that_it_did_not()
-    {
-        var answer = Ask();
-        _losses.Announce();
-        await CalledAsync(2);
-        _calls[0].SetResult("perhaps");
-        _calls[1].SetResult("refused");
+        _calls[1].SetResult("perhaps");
         await Assert.ThrowsAsync<TimeoutException>(() => answer);
+        Assert.Equal("perhaps", await Patient().For(Commands(() => "perhaps"), IsDone));
     }
 
     [Fact]
@@ -89,20 +95,19 @@ public sealed class PatienceTests : IDisposable
     [Fact]
     public async Task Nothing_is_known_of_a_command_whose_call_was_lost_and_whose_grain_cannot_be_loaded_then()
     {
-        await Assert.ThrowsAsync<TimeoutException>(() => Patient().For(Asks(Lost, Unavailable), isDone: reply => reply == "done"));
+        await Assert.ThrowsAsync<TimeoutException>(() => Patient().For(Commands(Lost, Unavailable), IsDone));
 
         // Without a call that was lost, nothing was recorded.
-        await Assert.ThrowsAsync<JournalUnavailableException>(() => Patient().For(Asks(Unavailable), isDone: reply => reply == "done"));
+        await Assert.ThrowsAsync<JournalUnavailableException>(() => Patient().For(Commands(Unavailable), IsDone));
         // A question does nothing, however often it is asked.
-        await Assert.ThrowsAsync<JournalUnavailableException>(() => Patient().For(Asks(Lost, Unavailable)));
+        await Assert.ThrowsAsync<JournalUnavailableException>(() => Patient().For(Asks(Unavailable)));
     }
 
     [Fact]
-    public async Task After_a_call_that_was_lost_only_a_success_is_believed()
+    public async Task A_call_that_was_lost_is_made_again_until_one_is_answered()
     {
-        Assert.Equal("done", await Patient().For(Asks(Lost, Lost, () => "done"), isDone: reply => reply == "done"));
-        await Assert.ThrowsAsync<TimeoutException>(() => Patient().For(Asks(Lost, () => "refused"), isDone: reply => reply == "done"));
-        Assert.Equal("refused", await Patient().For(Asks(() => "refused"), isDone: reply => reply == "done"));
+        Assert.Equal("done", await Patient().For(Commands(Lost, Lost, () => "done"), IsDone));
+        Assert.Equal("refused", await Patient().For(Commands(Lost, () => "refused"), IsDone));
         Assert.Equal("read", await Patient().For(Asks(Lost, () => "read")));
     }
 
@@ -112,13 +117,24 @@ public sealed class PatienceTests : IDisposable
         new(null!, _losses, new() { AnswerWithin = within ?? TimeSpan.FromSeconds(60) }, TimeProvider.System);
 
     private Task<string> Ask(TimeSpan? within = null) => Patient(within).For(
-        () =>
+        sentAt =>
         {
             lock (_calls)
+            {
                 _calls.Add(new(TaskCreationOptions.RunContinuationsAsynchronously));
-            return _calls[^1].Task;
+                _sent.Add(sentAt);
+                return _calls[^1].Task;
+            }
         },
-        reply => reply == "perhaps" ? null : reply == "done");
+        IsDone);
+
+    private static bool? IsDone(string reply) => reply == "perhaps" ? null : reply == "done";
+
+    private static Func<DateTimeOffset, Task<string>> Commands(params Func<string>[] answers)
+    {
+        var ask = Asks(answers);
+        return _ => ask();
+    }
 
     private Task CalledAsync(int calls) => Testing.Eventually.UntilAsync($"it has been asked {calls} times", () => _calls.Count >= calls);
 

@@ -12,8 +12,7 @@ namespace Bank.Gateway.Requests;
 /// <param name="Key">The idempotency key; made up where the client gave none.</param>
 /// <param name="IfMatch">The version that the client decided on; null for any.</param>
 /// <param name="CorrelationId">The request, for the audit trail.</param>
-/// <param name="SentAt">When the request came.</param>
-internal sealed record CommandHeaders(string Key, long? IfMatch, string CorrelationId, DateTimeOffset SentAt)
+internal sealed record CommandHeaders(string Key, long? IfMatch, string CorrelationId)
 {
     private const string IdempotencyKey = "Idempotency-Key";
 
@@ -24,8 +23,7 @@ internal sealed record CommandHeaders(string Key, long? IfMatch, string Correlat
     public static CommandHeaders Read(HttpContext http, TimeProvider time)
     {
         var errors = new RequestErrors();
-        var now = time.GetUtcNow();
-        var key = Guid.CreateVersion7(now).ToString("D");
+        var key = Guid.CreateVersion7(time.GetUtcNow()).ToString("D");
         if (http.Request.Headers.TryGetValue(IdempotencyKey, out var keys))
         {
             if (keys is [{ } given] && Limits.IsIdempotencyKey(given))
@@ -47,11 +45,11 @@ internal sealed record CommandHeaders(string Key, long? IfMatch, string Correlat
         if (http.Request.Headers.IfMatch is { Count: > 0 } tags && !(tags is [{ } tag] && TryReadVersion(tag, out ifMatch)))
             errors.Add(HeaderNames.IfMatch, "must be * or one entity tag, such as \"3\"");
         errors.ThrowIfAny();
-        return new(key, ifMatch, Activity.Current?.TraceId.ToHexString() ?? http.TraceIdentifier, now);
+        return new(key, ifMatch, Activity.Current?.TraceId.ToHexString() ?? http.TraceIdentifier);
     }
 
     /// <summary>What travels with the command.</summary>
-    public CommandContext For(Guid commandId) => new(commandId, CorrelationId, Principal: null, IfMatch, SentAt);
+    public CommandContext For(Guid commandId, DateTimeOffset sentAt) => new(commandId, CorrelationId, Principal: null, IfMatch, sentAt);
 
     public static string ETag(long version) => string.Create(CultureInfo.InvariantCulture, $"\"{version}\"");
 

@@ -104,7 +104,7 @@ public sealed partial class BankAccountGrain(BankOptions options, BankMetrics me
         {
             // Unless it was refused again since.
             var (id, at) = _refusals.Dequeue();
-            if (_refused[id] == at)
+            if (_refused.TryGetValue(id, out var last) && last == at)
                 _refused.Remove(id);
         }
     }
