@@ -11,10 +11,11 @@ internal sealed class LostConnections(SiloLosses losses, IServiceProvider servic
 {
     public void Handle(object? sender, GatewayCountChangedEventArgs count)
     {
-        if (count.NumberOfConnectedGateways >= count.PreviousNumberOfConnectedGateways)
-            return;
-        losses.Announce();
-        if (count.NumberOfConnectedGateways > 0)
+        var isLost = count.NumberOfConnectedGateways < count.PreviousNumberOfConnectedGateways;
+        if (isLost)
+            losses.Announce();
+        // Where all were lost at once, the first that comes back looks.
+        if (count.NumberOfConnectedGateways > 0 && (isLost || count.PreviousNumberOfConnectedGateways == 0))
             _ = LookAsync();
     }
 

@@ -15,7 +15,7 @@ public sealed class ExposureTests(LocalCluster cluster)
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    [Fact(Explicit = true)]
+    [Fact]
     public async Task Nothing_listens_but_on_loopback()
     {
         await cluster.WholeAsync();
@@ -31,7 +31,7 @@ public sealed class ExposureTests(LocalCluster cluster)
         }
     }
 
-    [Fact(Explicit = true)]
+    [Fact]
     public async Task Details_are_for_operators_and_tell_of_database_disk_queue_lag_transfers_members_and_clock()
     {
         await cluster.WholeAsync();
@@ -65,7 +65,7 @@ public sealed class ExposureTests(LocalCluster cluster)
             Assert.Contains(line, said, StringComparison.Ordinal);
     }
 
-    [Fact(Explicit = true)]
+    [Fact]
     public async Task Every_metric_that_a_rule_or_a_panel_names_is_in_a_scrape()
     {
         await cluster.WholeAsync();

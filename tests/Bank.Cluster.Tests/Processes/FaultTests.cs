@@ -9,8 +9,8 @@ namespace Bank.Cluster.Tests.Processes;
 public sealed class ClusterCollection : ICollectionFixture<LocalCluster>;
 
 /// <summary>
-/// What members of a running cluster do to it when they die or freeze; run when asked for. Three times the times that are promised are
-/// allowed, and clients are few; with BANK_TEST_SCALE=full there are 64, and the times are the promise.
+/// What members of a running cluster do to it when they die or freeze. Three times the times that are promised are allowed, and clients
+/// are few; with BANK_TEST_SCALE=full there are 64, and the times are the promise.
 /// </summary>
 [Collection(nameof(ClusterCollection))]
 public sealed class FaultTests(LocalCluster cluster, ITestOutputHelper output)
@@ -19,7 +19,7 @@ public sealed class FaultTests(LocalCluster cluster, ITestOutputHelper output)
     private static readonly int Leniency = Scale.Of(suite: 3, full: 1);
     private static readonly TimeSpan Think = TimeSpan.FromMilliseconds(Scale.Of(suite: 100, full: 200));
 
-    [Fact(Explicit = true)]
+    [Fact]
     public async Task Accounts_of_a_silo_that_is_killed_resume_elsewhere_and_others_hardly_notice()
     {
         await cluster.WholeAsync();
@@ -32,7 +32,7 @@ public sealed class FaultTests(LocalCluster cluster, ITestOutputHelper output)
         Within("a silo is killed: the longest wait of a command elsewhere", LongestElsewhere(traffic, own, at), 1);
     }
 
-    [Fact(Explicit = true)]
+    [Fact]
     public async Task Accounts_of_a_silo_that_is_frozen_resume_elsewhere_and_thawed_it_changes_nothing_and_ends()
     {
         await cluster.WholeAsync();
@@ -50,7 +50,7 @@ public sealed class FaultTests(LocalCluster cluster, ITestOutputHelper output)
         output.WriteLine($"  the longest wait of a command elsewhere: {LongestElsewhere(traffic, own, at).TotalSeconds:0.00} s");
     }
 
-    [Fact(Explicit = true)]
+    [Fact]
     public async Task A_frozen_gateway_costs_its_clients_their_time_out_and_nobody_else_anything()
     {
         await cluster.WholeAsync();
@@ -72,7 +72,7 @@ public sealed class FaultTests(LocalCluster cluster, ITestOutputHelper output)
             1);
     }
 
-    [Fact(Explicit = true)]
+    [Fact]
     public async Task When_all_silos_are_killed_one_that_comes_back_serves_everything()
     {
         await cluster.WholeAsync();
