@@ -18,9 +18,6 @@ internal sealed class Overhead : Scenario
 
     private static readonly (string Name, string Value) Silent = ("OTEL_SDK_DISABLED", "true");
 
-    // Each process would be compiled by its own profile, and a few per cent are what is sought.
-    private static readonly (string Name, string Value) Alike = ("DOTNET_TieredPGO", "0");
-
     public override string Name => "overhead";
 
     public override string About => "what telemetry and an open dashboard add to a deposit's processor time, in 15 pairs; only by name";
@@ -32,15 +29,15 @@ internal sealed class Overhead : Scenario
         Wrk.Require();
         const string neither = "neither", telemetry = "telemetry", dashboard = "dashboard open";
         await using var collector = await Collector.StartAsync(cancellation);
-        await using var plain = await BankOverHttp.StartAsync(postgres, comparison, cancellation, Silent, Alike);
+        await using var plain = await BankOverHttp.StartAsync(postgres, comparison, cancellation, Silent);
         plain.Freeze();
         await using var measured = await BankOverHttp.StartAsync(
             postgres, comparison, cancellation,
-            Alike, ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.Address), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"));
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.Address), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"));
         measured.Freeze();
         // Whoever has been looked at goes on counting for a while, so it must be another one; a quick run saves the time.
         await using var other = comparison.Pace.IsQuick
-            ? null : await BankOverHttp.StartAsync(postgres, comparison, cancellation, Silent, Alike);
+            ? null : await BankOverHttp.StartAsync(postgres, comparison, cancellation, Silent);
         other?.Freeze();
         var shown = other ?? plain;
 
