@@ -33,7 +33,10 @@ public sealed class JournalStreamOptions
     /// <summary>Most events that are kept in memory for all that follow the journal in a process; default 65,536.</summary>
     public int WindowEvents { get; set; } = 65_536;
 
-    /// <summary>Most bytes of events that are kept in memory for all that follow the journal in a process; default 64 MiB.</summary>
+    /// <summary>
+    /// Most bytes of events that are kept in memory for all that follow the journal in a process; default 64 MiB. What is made of an event
+    /// and kept with it, such as the message of a live feed, comes on top.
+    /// </summary>
     public long WindowBytes { get; set; } = 64 << 20;
 
     /// <summary>What is wrong with these settings: a sentence each, which names the setting; empty when all is well.</summary>
