@@ -12,25 +12,26 @@ public sealed class ProjectionOptions
     /// </summary>
     public int Partitions { get; set; } = 8;
 
-    /// <summary>Most events that one transaction applies; default 1,000.</summary>
-    public int BatchEvents { get; set; } = 1_000;
+    /// <summary>Most events that one transaction applies; default 2,000.</summary>
+    public int BatchEvents { get; set; } = 2_000;
 
     /// <summary>
     /// Most delivered events that wait in memory, per partition and generation; default 4,000. What comes beyond is read from the table.
     /// </summary>
     public int QueueEvents { get; set; } = 4_000;
 
-    /// <summary>Positions that one read takes where a partition is far behind; default 4,096.</summary>
-    public int PageEvents { get; set; } = 4_096;
+    /// <summary>Positions that one read takes where a partition is far behind; default 8,192.</summary>
+    public int PageEvents { get; set; } = 8_192;
 
-    /// <summary>Pages that partitions which are far behind share; default 16.</summary>
-    public int SharedPages { get; set; } = 16;
+    /// <summary>Pages that partitions which are far behind share; default 8.</summary>
+    public int SharedPages { get; set; } = 8;
 
     /// <summary>
-    /// How long after a commit a partition gathers what is delivered before it commits again, unless somebody waits for a position; default
-    /// 30 ms. Rows come later by as much under load, and not at all after a silence.
+    /// How long at least after a commit a partition gathers what is delivered before it commits again, unless somebody waits for a position;
+    /// default 20 ms. It gathers for as long as the commit took, where that is longer. Rows come later by as much under load, and not at
+    /// all after a silence.
     /// </summary>
-    public TimeSpan GatherFor { get; set; } = TimeSpan.FromMilliseconds(30);
+    public TimeSpan GatherFor { get; set; } = TimeSpan.FromMilliseconds(20);
 
     /// <summary>
     /// How long a checkpoint that has advanced over events of others only may stay in memory; default 500 ms. Nothing is lost with it: a

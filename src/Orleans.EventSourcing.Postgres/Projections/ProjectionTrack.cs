@@ -26,6 +26,7 @@ internal sealed class ProjectionTrack
     // Only the worker touches these.
     private Position _durable;
     private long _committed;
+    private TimeSpan _took;
 
     // Under the gate.
     private PartitionState _state = PartitionState.Starting;
@@ -223,11 +224,12 @@ internal sealed class ProjectionTrack
     }
 
     // A transaction with one event costs nearly as much as one with hundreds. So what was delivered soon after a commit waits for more,
-    // save where a batch is full or somebody waits for it; what comes after a silence is written at once. Until the timer rings, word of
-    // more is no reason to wake up.
+    // save where a batch is full or somebody waits for it, and longer where a commit takes long: a database that is busy is asked less
+    // often. What comes after a silence is written at once. Until the timer rings, word of more is no reason to wake up.
     private bool Gathers()
     {
-        var left = _runtime.Options.GatherFor - _runtime.Time.GetElapsedTime(_committed);
+        var gather = _took > _runtime.Options.GatherFor ? _took : _runtime.Options.GatherFor;
+        var left = gather - _runtime.Time.GetElapsedTime(_committed);
         if (left <= TimeSpan.Zero)
             return false;
         lock (_gate)
@@ -377,6 +379,7 @@ internal sealed class ProjectionTrack
     // not hold it does not get to the rows.
     private async Task CommitAsync(List<RecordedEvent> events, Position to, CancellationToken stop)
     {
+        var began = _runtime.Time.GetTimestamp();
         var writers = _runtime.WritersOf(_projection, Generation.Serving);
         await writers.WaitAsync(stop).ConfigureAwait(false);
         try
@@ -397,6 +400,7 @@ internal sealed class ProjectionTrack
 
         _durable = to;
         _committed = _runtime.Time.GetTimestamp();
+        _took = _runtime.Time.GetElapsedTime(began, _committed);
     }
 
     private async Task ParkAsync(Position at, string reason, Position standing, CancellationToken stop)
