@@ -66,7 +66,7 @@ public sealed class ClusterTests(PrivatePostgres postgres) : SiloTest(postgres)
                 ARRAY[gen_random_uuid()], '{MoneyDeposited}', '{1}', ARRAY['{"nonsense": true}'::jsonb], ARRAY['{}'::jsonb], '{}', '{}')
             """);
         var position = new Position((long)(await append.ExecuteScalarAsync(Cancellation))!);
-        var partition = Partition.Of(StreamSlot.Of(id.StreamId), 8).Number;
+        var partition = Partition.Of(StreamSlot.Of(id.StreamId), PartitionCount).Number;
         var health = silo.Services.GetRequiredService<HealthCheckService>();
         async Task<HealthReportEntry> CheckAsync() =>
             (await health.CheckHealthAsync(check => check.Name == "projections", Cancellation)).Entries["projections"];
@@ -82,7 +82,7 @@ public sealed class ClusterTests(PrivatePostgres postgres) : SiloTest(postgres)
         for (var others = 0; others < 5;)
         {
             var opened = await OpenAccountAsync(silo);
-            if (Partition.Of(StreamSlot.Of(opened.Id.StreamId), 8).Number == partition)
+            if (Partition.Of(StreamSlot.Of(opened.Id.StreamId), PartitionCount).Number == partition)
                 continue;
             Assert.NotNull((await accounts.FindAsync(opened.Id, opened.Position, Cancellation)).Value);
             others++;

@@ -18,7 +18,7 @@ public sealed class ExactlyOnceTests(PrivatePostgres postgres) : ReadModelTest(p
     {
         ProjectionRuntime[] silos = [Runtime(), Runtime()];
         var partitions = await OpenAsync(silos[0]);
-        var delivery = new JournalDelivery(App, 8);
+        var delivery = new JournalDelivery(App, PartitionCount);
         delivery.Receivers.AddRange(partitions.All);
         var operations = new ProjectionOperations(silos[0], Journal(), TimeProvider.System, partitions.WakeAsync);
         using var stop = new CancellationTokenSource();
@@ -56,7 +56,7 @@ public sealed class ExactlyOnceTests(PrivatePostgres postgres) : ReadModelTest(p
     {
         var first = await OpenAsync(Runtime());
         var second = await OpenAsync(Runtime());
-        var delivery = new JournalDelivery(App, 8);
+        var delivery = new JournalDelivery(App, PartitionCount);
         delivery.Receivers.AddRange(first.All.Concat(second.All));
         await WriteAsync(delivery);
         await CaughtUpAsync(first);
@@ -69,7 +69,7 @@ public sealed class ExactlyOnceTests(PrivatePostgres postgres) : ReadModelTest(p
     {
         var partitions = await OpenAsync(Runtime());
         var random = new Random(7);
-        var delivery = new JournalDelivery(App, 8);
+        var delivery = new JournalDelivery(App, PartitionCount);
         delivery.Receivers.AddRange(partitions.All);
         delivery.Fate = intervals =>
         {
@@ -100,7 +100,7 @@ public sealed class ExactlyOnceTests(PrivatePostgres postgres) : ReadModelTest(p
                     _ => Fault.None,
                 };
         };
-        var delivery = new JournalDelivery(App, 8);
+        var delivery = new JournalDelivery(App, PartitionCount);
         delivery.Receivers.AddRange(partitions.All);
         await WriteAsync(delivery);
         proxy.OnRequest = _ => Fault.None;

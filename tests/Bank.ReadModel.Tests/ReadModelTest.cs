@@ -14,6 +14,7 @@ namespace Bank.ReadModel.Tests;
 public abstract class ReadModelTest(PrivatePostgres postgres) : IAsyncLifetime
 {
     protected static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    protected static readonly int PartitionCount = new ProjectionOptions().Partitions;
 
     private readonly List<IAsyncDisposable> disposables = [];
     private int silos;
@@ -94,7 +95,7 @@ public abstract class ReadModelTest(PrivatePostgres postgres) : IAsyncLifetime
     /// <summary>Queries that wait for these partitions.</summary>
     internal ReadModels Queries(Partitions partitions) => new(
         Keep(ReadModels.Connect(Database.App)),
-        new(8, (projection, n, position, within) => partitions.Of(projection, n).ReachedAsync(position, within)));
+        new(PartitionCount, (projection, n, position, within) => partitions.Of(projection, n).ReachedAsync(position, within)));
 
     protected async Task TablesEqualTheFoldAsync()
     {
@@ -123,7 +124,7 @@ internal sealed class Partitions : IAsyncDisposable
     public Partitions(ProjectionRuntime runtime)
     {
         this.runtime = runtime;
-        open = [.. runtime.Projections.SelectMany(p => Enumerable.Range(0, 8).Select(n => Open(p.Name, n)))];
+        open = [.. runtime.Projections.SelectMany(p => Enumerable.Range(0, new ProjectionOptions().Partitions).Select(n => Open(p.Name, n)))];
     }
 
     public IReadOnlyList<ProjectionPartition> All

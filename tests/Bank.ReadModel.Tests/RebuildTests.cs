@@ -23,7 +23,7 @@ public sealed class RebuildTests(PrivatePostgres postgres) : ReadModelTest(postg
         while (before.Last.Value < 1_000)
             await before.ActAsync();
         var partitions = await OpenAsync(Runtime(configure: o => (o.PageEvents, o.BatchEvents) = (100, 50)));
-        var delivery = new JournalDelivery(App, 8);
+        var delivery = new JournalDelivery(App, PartitionCount);
         delivery.Receivers.AddRange(partitions.All);
         using var stop = new CancellationTokenSource();
         var delivering = delivery.KeepDeliveringAsync(stop.Token);
@@ -80,7 +80,7 @@ public sealed class RebuildTests(PrivatePostgres postgres) : ReadModelTest(postg
         await Eventually.UntilAsync(
             "every partition of the new tables is half-way",
             () => LinesAsync(positions),
-            found => found.Count == 8 && found.All(f => int.Parse(f, CultureInfo.InvariantCulture) > 300),
+            found => found.Count == PartitionCount && found.All(f => int.Parse(f, CultureInfo.InvariantCulture) > 300),
             Patience);
         await first.DisposeAsync();
         var reached = (await LinesAsync(positions)).ConvertAll(f => long.Parse(f, CultureInfo.InvariantCulture));

@@ -11,7 +11,6 @@ namespace Bank.ReadModel.Tests;
 /// <summary>Two processes of the product on one database, one of which is killed.</summary>
 public sealed class TakeoverTests(PrivatePostgres postgres) : ReadModelTest(postgres)
 {
-    private const int Partitions = 8;
     // Three times what is promised: other tests may be at work.
     private static readonly TimeSpan Promised = 3 * TimeSpan.FromSeconds(15);
 
@@ -25,11 +24,11 @@ public sealed class TakeoverTests(PrivatePostgres postgres) : ReadModelTest(post
             "the one that was there first runs partitions of projections", () => PartitionsAsync(killed), running => running > 0, Patience);
         // An account in each partition.
         var accounts = new Dictionary<int, string>();
-        while (accounts.Count < Partitions)
+        while (accounts.Count < PartitionCount)
         {
             using var opened = await client.PostAsJsonAsync("/api/v1/accounts", new { owner_name = "Ada" }, Cancellation);
             var id = (string)(await JsonAsync(opened))["account_id"]!;
-            accounts[Partition.Of(StreamSlot.Of($"account-{id}"), Partitions).Number] = id;
+            accounts[Partition.Of(StreamSlot.Of($"account-{id}"), PartitionCount).Number] = id;
         }
 
         killed.Kill();

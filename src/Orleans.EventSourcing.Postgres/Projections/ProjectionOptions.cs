@@ -8,17 +8,17 @@ public sealed class ProjectionOptions
 
     /// <summary>
     /// How many partitions each has: a power of two up to <see cref="StreamSlot.Count"/>, the number of the journal's partition streams;
-    /// default 8. Another number makes the host fill new tables.
+    /// default 4. Another number makes the host fill new tables.
     /// </summary>
-    public int Partitions { get; set; } = 8;
+    public int Partitions { get; set; } = 4;
 
-    /// <summary>Most events that one transaction applies; default 2,000.</summary>
-    public int BatchEvents { get; set; } = 2_000;
+    /// <summary>Most events that one transaction applies; default 4,000.</summary>
+    public int BatchEvents { get; set; } = 4_000;
 
     /// <summary>
-    /// Most delivered events that wait in memory, per partition and generation; default 4,000. What comes beyond is read from the table.
+    /// Most delivered events that wait in memory, per partition and generation; default 8,000. What comes beyond is read from the table.
     /// </summary>
-    public int QueueEvents { get; set; } = 4_000;
+    public int QueueEvents { get; set; } = 8_000;
 
     /// <summary>Positions that one read takes where a partition is far behind; default 8,192.</summary>
     public int PageEvents { get; set; } = 8_192;

@@ -4,9 +4,9 @@ namespace Orleans.EventSourcing.Postgres;
 public sealed class JournalStreamOptions
 {
     /// <summary>
-    /// Number of streams of <see cref="JournalStreams.Projections"/>, a power of two up to 256; default 8. The same on all silos.
+    /// Number of streams of <see cref="JournalStreams.Projections"/>, a power of two up to 256; default 4. The same on all silos.
     /// </summary>
-    public int Partitions { get; set; } = 8;
+    public int Partitions { get; set; } = 4;
 
     /// <summary>Most events of one item, or of one page of history; default 1,000.</summary>
     public int BatchEvents { get; set; } = 1_000;

@@ -52,7 +52,7 @@ public sealed class PartitionStreamTests(OneSilo cluster) : IClassFixture<OneSil
     [Fact]
     public async Task In_silence_a_partition_is_told_again_and_again_where_it_stands() => await Eventually.UntilAsync(
         "one activation has heard the same empty interval three times",
-        cluster.Silo.Grains.GetGrain<IPartitionFollower>(5).HeardAsync,
+        cluster.Silo.Grains.GetGrain<IPartitionFollower>(3).HeardAsync,
         heard => heard.Where(i => i.From == i.To).GroupBy(i => i.To).Any(same => same.Count() == 3),
         Patience);
 
@@ -60,7 +60,7 @@ public sealed class PartitionStreamTests(OneSilo cluster) : IClassFixture<OneSil
     public async Task Explicit_subscriptions_to_partitions_and_writing_to_streams_are_refused()
     {
         var partition = cluster.Silo.Client.GetStreamProvider(JournalStreams.Projections).GetStream<JournalInterval>(
-            JournalStreams.Of(new(0, 8)));
+            JournalStreams.Of(new(0, 4)));
         var all = cluster.Client.Client.GetStreamProvider(JournalStreams.Provider).GetStream<RecordedEvent>(JournalStreams.All);
 
         await Assert.ThrowsAnyAsync<Exception>(() => partition.SubscribeAsync((_, _) => Task.CompletedTask));
@@ -68,7 +68,7 @@ public sealed class PartitionStreamTests(OneSilo cluster) : IClassFixture<OneSil
     }
 
     private async Task<(long Number, List<JournalInterval> Intervals)[]> ReachedAsync(long position) => await Task.WhenAll(
-        Enumerable.Range(0, 8).Select(async number => (
+        Enumerable.Range(0, 4).Select(async number => (
             (long)number,
             await Eventually.UntilAsync(
                 $"partition {number} has reached {position}",

@@ -40,7 +40,7 @@ public sealed class SiloLifeTests(PrivatePostgres postgres) : JournalTest(postgr
                     return (heard.Contains(position), $"{heard.Count} events, the last at {heard.LastOrDefault()}");
                 },
                 Patience);
-            return await Task.WhenAll(Enumerable.Range(0, 8).Select(number => Eventually.UntilAsync(
+            return await Task.WhenAll(Enumerable.Range(0, 4).Select(number => Eventually.UntilAsync(
                 $"partition {number} has reached {position}",
                 second.Grains.GetGrain<IPartitionFollower>(number).HeardAsync,
                 heard => heard.Count > 0 && heard[^1].To.Value >= position,
