@@ -23,12 +23,12 @@ public sealed class PlanTests(PrivatePostgres postgres) : ReadModelTest(postgres
         var account = await ScalarAsync<Guid>("SELECT account_id FROM readmodel.transactions LIMIT 1");
         string[] statuses = ["active", "closed"], states = ["running", "completed", "rejected", "failed"];
 
-        await UsesAsync(AccountQuery.One, "accounts_1_pkey", account, 0);
+        await UsesAsync(AccountQuery.One, "accounts_1_pkey", account, 0, PartitionCount);
         await UsesAsync(AccountQuery.OfAll, "accounts_status_1", statuses, 100L, 101);
         await UsesAsync(AccountQuery.OfOwner, "accounts_owner_1", statuses, 100L, 101, "owner 7");
         await UsesAsync(
             TransactionQuery.OfAccount, "transactions_1_pkey", account, 0, DateTimeOffset.MaxValue, long.MaxValue, DateTimeOffset.MinValue,
-            101);
+            101, PartitionCount);
         await UsesAsync(TransferQuery.One, "transfers_1_pkey", account);
         await UsesAsync(TransferQuery.OfAll, "transfers_status_1", states, long.MaxValue, 101);
         await UsesAsync(TransferQuery.OfAccount, "transfers_from_1", states, long.MaxValue, 101, account);

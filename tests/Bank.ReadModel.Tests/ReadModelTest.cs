@@ -124,7 +124,8 @@ internal sealed class Partitions : IAsyncDisposable
     public Partitions(ProjectionRuntime runtime)
     {
         this.runtime = runtime;
-        open = [.. runtime.Projections.SelectMany(p => Enumerable.Range(0, new ProjectionOptions().Partitions).Select(n => Open(p.Name, n)))];
+        var count = new ProjectionOptions().Partitions;
+        open = [.. runtime.Projections.SelectMany(p => Enumerable.Range(0, count).Select(n => Open(p.Name, n)))];
     }
 
     public IReadOnlyList<ProjectionPartition> All

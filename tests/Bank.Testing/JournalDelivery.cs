@@ -32,7 +32,7 @@ public sealed class JournalDelivery(NpgsqlDataSource database, int partitions)
             var to = events[^1].Position;
             var split = events.ToLookup(e => Partition.Of(StreamSlot.Of(e.StreamId), partitions).Number);
             for (var n = 0; n < partitions; n++)
-                byPartition[n].Add(new(at, to, [.. split[n]]));
+                byPartition[n].Add(new(new(n, partitions), at, to, [.. split[n]]));
             at = to;
         }
 
@@ -45,7 +45,7 @@ public sealed class JournalDelivery(NpgsqlDataSource database, int partitions)
                 receiver.Offer(interval);
             // What a stream begins with, and repeats.
             if (byPartition[0].Count == 0)
-                receiver.Offer(new(at, at, []));
+                receiver.Offer(new(receiver.Partition, at, at, []));
         }
 
         return at;

@@ -17,7 +17,9 @@ BEGIN
     SET position = to_position, event_id = (SELECT e.event_id FROM journal.events e WHERE e.position = to_position)
     WHERE c.projection = advance.projection AND c.generation = advance.generation AND c.partition = advance.partition
         AND c.position = from_position AND c.parked_position IS NULL
-        AND NOT (SELECT p.paused FROM readmodel.projections p WHERE p.name = advance.projection);
+        AND NOT (SELECT p.paused FROM readmodel.projections p WHERE p.name = advance.projection)
+        -- Whoever has read further has read a journal that was restored since.
+        AND to_position <= (SELECT h.position FROM journal.head h);
     IF NOT FOUND THEN
         RAISE EXCEPTION 'partition % of generation % of % does not stand at position %, or stands still',
             partition, generation, projection, from_position USING ERRCODE = 'RC001';

@@ -198,14 +198,17 @@ internal sealed class LiveFeeds(
     {
         var events = subscription.ReadAsync(end).GetAsyncEnumerator(end);
         var next = events.MoveNextAsync().AsTask();
+        // Goes on while events come, which costs a beat that nobody needs: one timer a feed, not one for each page.
+        var beat = Task.Delay(options.LiveBeat, time, end);
         try
         {
             while (true)
             {
-                while (await Task.WhenAny(next, Task.Delay(options.LiveBeat, time, end)) != next)
+                while (await Task.WhenAny(next, beat) != next)
                 {
                     end.ThrowIfCancellationRequested();
                     yield return [];
+                    beat = Task.Delay(options.LiveBeat, time, end);
                 }
 
                 if (!await next)

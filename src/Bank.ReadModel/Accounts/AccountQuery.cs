@@ -23,7 +23,7 @@ public sealed class AccountQuery(ReadModels readModels)
     internal const string One =
         """
         SELECT r.as_of, a.account_id, a.owner_name, a.balance, a.currency, a.status, a.version, a.opened_at, a.updated_at, a.opened_position
-        FROM readmodel.as_of('accounts', $2) r (as_of)
+        FROM readmodel.as_of('accounts', $2, $3) r (as_of)
         LEFT JOIN readmodel.accounts a ON a.account_id = $1
         """;
 
@@ -31,7 +31,7 @@ public sealed class AccountQuery(ReadModels readModels)
     internal const string OfAll =
         """
         SELECT r.as_of, a.account_id, a.owner_name, a.balance, a.currency, a.status, a.version, a.opened_at, a.updated_at, a.opened_position
-        FROM readmodel.as_of('accounts', NULL) r (as_of)
+        FROM readmodel.as_of('accounts', NULL, NULL) r (as_of)
         LEFT JOIN LATERAL (
             SELECT p.* FROM unnest($1) s (status)
             CROSS JOIN LATERAL (
@@ -45,7 +45,7 @@ public sealed class AccountQuery(ReadModels readModels)
     internal const string OfOwner =
         """
         SELECT r.as_of, a.account_id, a.owner_name, a.balance, a.currency, a.status, a.version, a.opened_at, a.updated_at, a.opened_position
-        FROM readmodel.as_of('accounts', NULL) r (as_of)
+        FROM readmodel.as_of('accounts', NULL, NULL) r (as_of)
         LEFT JOIN LATERAL (
             SELECT p.* FROM unnest($1) s (status)
             CROSS JOIN LATERAL (
@@ -68,6 +68,7 @@ public sealed class AccountQuery(ReadModels readModels)
         await using var command = readModels.Database.CreateCommand(One);
         command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = id.Value });
         command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = partition.Number });
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = partition.Count });
         var (rows, asOf) = await ReadAsync(command, cancellation);
         return new(rows.SingleOrDefault().Row, ReadModels.Later(reached, asOf));
     }

@@ -19,7 +19,7 @@ public sealed class DailyTotalsQuery(ReadModels readModels)
         """
         SELECT r.as_of, t.date, t.currency, t.deposits, t.deposits_amount, t.withdrawals, t.withdrawals_amount, t.transfers,
                t.transfers_amount
-        FROM readmodel.as_of('daily_totals', NULL) r (as_of)
+        FROM readmodel.as_of('daily_totals', NULL, NULL) r (as_of)
         LEFT JOIN LATERAL (
             SELECT d.date, d.currency, sum(d.deposits)::bigint AS deposits, sum(d.deposits_amount) AS deposits_amount,
                    sum(d.withdrawals)::bigint AS withdrawals, sum(d.withdrawals_amount) AS withdrawals_amount,

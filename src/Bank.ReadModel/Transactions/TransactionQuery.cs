@@ -26,7 +26,7 @@ public sealed class TransactionQuery(ReadModels readModels)
         """
         SELECT r.as_of, opening.currency, t.event_id, t.position, t.version, t.type, t.amount, t.balance_after, t.counterparty_account_id,
                t.transfer_id, t.description, t.recorded_at
-        FROM readmodel.as_of('transactions', $2) r (as_of)
+        FROM readmodel.as_of('transactions', $2, $7) r (as_of)
         LEFT JOIN LATERAL (
             SELECT o.currency FROM readmodel.transactions o
             WHERE o.account_id = $1 ORDER BY o.recorded_at, o.position LIMIT 1) opening ON true
@@ -66,6 +66,7 @@ public sealed class TransactionQuery(ReadModels readModels)
         command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = beforePosition });
         command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = (from ?? DateTimeOffset.MinValue).ToUniversalTime() });
         command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = limit + 1 });
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = partition.Count });
         var rows = new List<TransactionRow>();
         Currency? currency = null;
         var asOf = 0L;

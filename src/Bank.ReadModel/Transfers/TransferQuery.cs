@@ -45,7 +45,7 @@ public sealed class TransferQuery(ReadModels readModels)
     internal const string One =
         $"""
         SELECT r.as_of, {Columns}
-        FROM readmodel.as_of('transfers', NULL) r (as_of)
+        FROM readmodel.as_of('transfers', NULL, NULL) r (as_of)
         LEFT JOIN readmodel.transfers t ON t.transfer_id = $1 AND t.requested_position IS NOT NULL
         """;
 
@@ -53,7 +53,7 @@ public sealed class TransferQuery(ReadModels readModels)
     internal const string OfAll =
         $"""
         SELECT r.as_of, {Columns}
-        FROM readmodel.as_of('transfers', NULL) r (as_of)
+        FROM readmodel.as_of('transfers', NULL, NULL) r (as_of)
         LEFT JOIN LATERAL (
             SELECT p.* FROM unnest($1) s (status)
             CROSS JOIN LATERAL (
@@ -68,7 +68,7 @@ public sealed class TransferQuery(ReadModels readModels)
     internal const string OfAccount =
         $"""
         SELECT r.as_of, {Columns}
-        FROM readmodel.as_of('transfers', NULL) r (as_of)
+        FROM readmodel.as_of('transfers', NULL, NULL) r (as_of)
         LEFT JOIN LATERAL (
             SELECT p.* FROM unnest($1) s (status)
             CROSS JOIN LATERAL (

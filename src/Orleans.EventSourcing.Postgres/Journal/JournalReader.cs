@@ -65,7 +65,7 @@ internal sealed class JournalReader(NpgsqlDataSource database, ILogger log) : IJ
         {
             await using var command = database.CreateCommand();
             var page = await new PageQuery(command).ReadAsync(partition, after, limit, cancellation).ConfigureAwait(false);
-            return new(page.From, page.To, [.. page.Events.Select(e => e.Event)]);
+            return new(partition, page.From, page.To, [.. page.Events.Select(e => e.Event)]);
         }
         catch (NpgsqlException e)
         {

@@ -34,7 +34,14 @@ internal sealed class JournalPages(NpgsqlDataSource database, int partitions, in
         var page = known.Value - after.Value > pageSize
             ? await Shared(start).WaitAsync(cancellation).ConfigureAwait(false)
             : await ReadAsync(after, new(after.Value + pageSize), partition, cancellation).ConfigureAwait(false);
-        return (new(page.From, page.To, page.Events[partition.Number]), page.Head);
+        return (new(partition, page.From, page.To, page.Events[partition.Number]), page.Head);
+    }
+
+    /// <summary>Reads anew from now on: the journal is not the one that was read.</summary>
+    public void Forget()
+    {
+        lock (_gate)
+            _pages.Clear();
     }
 
     private Task<SharedPage> Shared(long start)

@@ -20,7 +20,14 @@ internal sealed class ProjectionMetrics : IDisposable
             () => Each(partitions(), p => p.Lag.TotalSeconds),
             "s",
             "How long a partition has been behind without advancing");
-        Observe("projection.parked", "{partition}", "1 where a partition has parked", p => p.State == PartitionState.Parked ? 1 : 0);
+        _meter.CreateObservableGauge(
+            "projection.parked",
+            () => Each(
+                partitions(),
+                p => p.State == PartitionState.Parked ? 1L : 0,
+                p => p.Building is { State: PartitionState.Parked } parked ? parked : p.Serving),
+            "{partition}",
+            "1 where a partition has parked, be it in tables that are being filled");
 
         void Observe(string name, string unit, string description, Func<PartitionProgress, long> value) =>
             _meter.CreateObservableGauge(name, () => Each(partitions(), value), unit, description);
@@ -40,12 +47,15 @@ internal sealed class ProjectionMetrics : IDisposable
 
     public void Dispose() => _meter.Dispose();
 
-    private static IEnumerable<Measurement<T>> Each<T>(IEnumerable<ProjectionPartition> partitions, Func<PartitionProgress, T> value)
+    private static IEnumerable<Measurement<T>> Each<T>(
+        IEnumerable<ProjectionPartition> partitions,
+        Func<PartitionProgress, T> value,
+        Func<ProjectionPartition, PartitionProgress?>? which = null)
         where T : struct
     {
         foreach (var partition in partitions)
         {
-            if (partition.Serving is { } progress)
+            if ((which?.Invoke(partition) ?? partition.Serving) is { } progress)
                 yield return new(
                     value(progress), new("projection", partition.Projection), new("partition", partition.Partition.Number));
         }

@@ -12,13 +12,15 @@ public sealed class ProjectionOptions
     /// </summary>
     public int Partitions { get; set; } = 4;
 
-    /// <summary>Most events that one transaction applies; default 4,000.</summary>
-    public int BatchEvents { get; set; } = 4_000;
+    /// <summary>
+    /// Most delivered events that one transaction applies; default 1,000. What is read from the table is applied page by page.
+    /// </summary>
+    public int BatchEvents { get; set; } = 1_000;
 
     /// <summary>
-    /// Most delivered events that wait in memory, per partition and generation; default 8,000. What comes beyond is read from the table.
+    /// Most delivered events that wait in memory, per partition and generation; default 4,000. What comes beyond is read from the table.
     /// </summary>
-    public int QueueEvents { get; set; } = 8_000;
+    public int QueueEvents { get; set; } = 4_000;
 
     /// <summary>Positions that one read takes where a partition is far behind; default 8,192.</summary>
     public int PageEvents { get; set; } = 8_192;
@@ -27,9 +29,9 @@ public sealed class ProjectionOptions
     public int SharedPages { get; set; } = 8;
 
     /// <summary>
-    /// How long at least after a commit a partition gathers what is delivered before it commits again, unless somebody waits for a position;
-    /// default 20 ms. It gathers for as long as the commit took, where that is longer. Rows come later by as much under load, and not at
-    /// all after a silence.
+    /// How long at least after a commit a partition gathers what is delivered before it commits again, unless somebody waits for a
+    /// position; default 20 ms. It gathers for as long as the commit took, up to 250 ms, where that is longer. Rows come later by as much
+    /// under load, and not at all after a silence.
     /// </summary>
     public TimeSpan GatherFor { get; set; } = TimeSpan.FromMilliseconds(20);
 

@@ -62,10 +62,12 @@ public sealed class ProjectionRuntime : IAsyncDisposable
         var began = new List<(string, string)>();
         foreach (var projection in Projections)
         {
-            if (await Store.EnsureAsync(projection, Options.Partitions, cancellation).ConfigureAwait(false) is not var (before, generation))
+            if (await Store.EnsureAsync(projection, Options.Partitions, cancellation).ConfigureAwait(false) is not var (before, begun))
                 continue;
-            var reason = $"fold version {before} -> {projection.FoldVersion}";
-            Log.ProjectionRebuilds(Logger, projection.Name, generation, reason);
+            var reason = before.FoldVersion != projection.FoldVersion
+                ? $"fold version {before.FoldVersion} -> {projection.FoldVersion}"
+                : $"partitions {before.Partitions} -> {Options.Partitions}";
+            Log.ProjectionRebuilds(Logger, projection.Name, begun, reason);
             began.Add((projection.Name, reason));
         }
 

@@ -8,7 +8,7 @@ namespace Orleans.EventSourcing.Postgres;
 /// <param name="LagEvents">How far the partition that is furthest behind lies below the head.</param>
 /// <param name="LagSeconds">How long ago the first event that is not handled was recorded; 0 where all are.</param>
 /// <param name="Progress">Of the rebuild, 0 to 1; null where none runs.</param>
-/// <param name="Partitions">By number.</param>
+/// <param name="Partitions">By number; after them those that have parked in tables that are being filled.</param>
 public sealed record ProjectionStatus(
     string Name,
     string State,

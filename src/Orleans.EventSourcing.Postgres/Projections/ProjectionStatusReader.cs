@@ -11,21 +11,19 @@ public sealed class ProjectionStatusReader(NpgsqlDataSource database)
     {
         await using var command = database.CreateCommand(
             """
-            SELECT p.name, p.paused, g.generation, g.fold_version,
+            SELECT p.name, p.paused, g.generation, g.fold_version, g.serving,
                    (SELECT round(avg(least(next.position::numeric / greatest(h.position, 1), 1)), 6)
                     FROM readmodel.generations b JOIN readmodel.checkpoints next USING (projection, generation)
                     WHERE projection = p.name AND NOT b.serving) AS progress,
-                   (SELECT count(*)
-                    FROM readmodel.generations b JOIN readmodel.checkpoints next USING (projection, generation)
-                    WHERE projection = p.name AND NOT b.serving AND next.parked_position IS NOT NULL) AS stuck,
                    c.partition, c.position, c.parked_position, c.parked_reason, c.parked_at, greatest(h.position - c.position, 0) AS lag,
                    coalesce((SELECT greatest(round(extract(epoch FROM clock_timestamp() - e.recorded_at), 3), 0)
                              FROM journal.events e WHERE e.position > c.position ORDER BY e.position LIMIT 1), 0) AS lag_seconds
             FROM readmodel.projections p
-            JOIN readmodel.generations g ON g.projection = p.name AND g.serving
+            JOIN readmodel.generations g ON g.projection = p.name
             JOIN readmodel.checkpoints c ON c.projection = g.projection AND c.generation = g.generation
             CROSS JOIN journal.head h
-            ORDER BY p.name, c.partition
+            WHERE g.serving OR c.parked_position IS NOT NULL
+            ORDER BY p.name, g.serving DESC, c.partition
             """);
         var rows = new List<Row>();
         await using var reader = await command.ExecuteReaderAsync(cancellation).ConfigureAwait(false);
@@ -36,8 +34,8 @@ public sealed class ProjectionStatusReader(NpgsqlDataSource database)
                 reader.GetBoolean(1),
                 reader.GetInt32(2),
                 reader.GetInt32(3),
-                reader.IsDBNull(4) ? null : reader.GetDecimal(4),
-                reader.GetInt64(5),
+                reader.GetBoolean(4),
+                reader.IsDBNull(5) ? null : reader.GetDecimal(5),
                 reader.GetInt32(6),
                 reader.GetInt64(7),
                 reader.IsDBNull(8) ? null : new(reader.GetInt64(8), reader.GetString(9), reader.GetFieldValue<DateTimeOffset>(10)),
@@ -50,9 +48,10 @@ public sealed class ProjectionStatusReader(NpgsqlDataSource database)
 
     private static ProjectionStatus Summarize(IGrouping<string, Row> projection)
     {
-        var first = projection.First();
+        var serving = projection.TakeWhile(r => r.Serving).ToList();
+        var first = serving[0];
         var state = first.Paused ? "paused"
-            : first.StuckInRebuild > 0 || projection.Any(r => r.Parked is not null) ? "parked"
+            : projection.Any(r => r.Parked is not null) ? "parked"
             : first.Progress is not null ? "rebuilding"
             : "running";
         return new(
@@ -60,8 +59,8 @@ public sealed class ProjectionStatusReader(NpgsqlDataSource database)
             state,
             first.Generation,
             first.FoldVersion,
-            projection.Max(r => r.Lag),
-            projection.Max(r => r.LagSeconds),
+            serving.Max(r => r.Lag),
+            serving.Max(r => r.LagSeconds),
             first.Progress,
             [
                 .. projection.Select(r => new ProjectionPartitionStatus(
@@ -70,6 +69,6 @@ public sealed class ProjectionStatusReader(NpgsqlDataSource database)
     }
 
     private sealed record Row(
-        string Name, bool Paused, int Generation, int FoldVersion, decimal? Progress, long StuckInRebuild, int Partition, long Position,
+        string Name, bool Paused, int Generation, int FoldVersion, bool Serving, decimal? Progress, int Partition, long Position,
         ParkedAt? Parked, long Lag, decimal LagSeconds);
 }

@@ -48,8 +48,8 @@ internal sealed class ProjectionStore(NpgsqlDataSource database, TimeProvider ti
     /// Makes the first tables of a projection, which serve at once, or begins a rebuild where the fold version or the number of partitions
     /// has changed. Does nothing where newer code has been here.
     /// </summary>
-    /// <returns>The fold version and the number of the generation that a rebuild began for; null where none began.</returns>
-    public async Task<(int From, int Generation)?> EnsureAsync(Projection projection, int partitions, CancellationToken cancellation)
+    /// <returns>The generation that serves, and the number of the one that a rebuild began for; null where none began.</returns>
+    public async Task<(Generation Serving, int Begun)?> EnsureAsync(Projection projection, int partitions, CancellationToken cancellation)
     {
         await using var connection = await database.OpenConnectionAsync(cancellation).ConfigureAwait(false);
         await using var transaction = await connection.BeginTransactionAsync(cancellation).ConfigureAwait(false);
@@ -65,7 +65,7 @@ internal sealed class ProjectionStore(NpgsqlDataSource database, TimeProvider ti
             await DropAsync(connection, projection.Name, abandoned.Number, cancellation).ConfigureAwait(false);
         var number = await AddAsync(connection, projection, partitions, serving is null, cancellation).ConfigureAwait(false);
         await transaction.CommitAsync(cancellation).ConfigureAwait(false);
-        return serving is null ? null : (serving.FoldVersion, number);
+        return serving is null ? null : (serving, number);
     }
 
     /// <summary>Begins to fill new tables; one fill that was under way is given up.</summary>

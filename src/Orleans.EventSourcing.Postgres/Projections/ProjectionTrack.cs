@@ -13,6 +13,9 @@ internal readonly record struct Reached(PartitionState State, Position Position)
 /// </summary>
 internal sealed class ProjectionTrack
 {
+    // However long a commit took: it may have waited for what is over.
+    private static readonly TimeSpan LongestGathering = TimeSpan.FromMilliseconds(250);
+
     private readonly ProjectionRuntime _runtime;
     private readonly Projection _projection;
     private readonly Partition _partition;
@@ -79,6 +82,10 @@ internal sealed class ProjectionTrack
             {
                 // Delivered again, or the journal has lost what was handled.
                 _doubted |= interval.To < _handled;
+            }
+            else if (interval.Partition != _partition)
+            {
+                // From a silo that is set to another number of partitions. What of it is this one's lies in the table.
             }
             else if (_offeredEvents + interval.Events.Count > _runtime.Options.QueueEvents || _offered.Count > _runtime.Options.QueueEvents)
             {
@@ -228,8 +235,9 @@ internal sealed class ProjectionTrack
     // often. What comes after a silence is written at once. Until the timer rings, word of more is no reason to wake up.
     private bool Gathers()
     {
-        var gather = _took > _runtime.Options.GatherFor ? _took : _runtime.Options.GatherFor;
-        var left = gather - _runtime.Time.GetElapsedTime(_committed);
+        var least = _runtime.Options.GatherFor;
+        var left = (_took < least ? least : _took < LongestGathering ? _took : LongestGathering)
+            - _runtime.Time.GetElapsedTime(_committed);
         if (left <= TimeSpan.Zero)
             return false;
         lock (_gate)
@@ -253,6 +261,8 @@ internal sealed class ProjectionTrack
             return false;
         }
 
+        if (checkpoint.IsOfAnotherJournal)
+            _runtime.Pages.Forget();
         if (checkpoint is { IsOfAnotherJournal: true, Parked: null, Paused: false })
         {
             await ParkAsync(checkpoint.Position, "the journal was restored", checkpoint.Position, stop).ConfigureAwait(false);
@@ -261,6 +271,9 @@ internal sealed class ProjectionTrack
 
         lock (_gate)
         {
+            // It may be of a journal that was restored since.
+            _offered.Clear();
+            _offeredEvents = 0;
             // What was handled in memory only stays so, unless the checkpoint is elsewhere or the journal has lost it.
             if (checkpoint.Position > _handled || checkpoint.Position < _durable || checkpoint.Head < _handled)
                 _handled = checkpoint.Position;
@@ -316,7 +329,7 @@ internal sealed class ProjectionTrack
             if (next.To <= at)
                 continue;
             events.AddRange(After(next, at).Events);
-            taken = new(_handled, next.To, events);
+            taken = new(_partition, _handled, next.To, events);
         }
 
         // What is left does not follow on: the table is read up to where it does, or beyond it.
@@ -325,7 +338,7 @@ internal sealed class ProjectionTrack
 
     private static JournalInterval After(JournalInterval interval, Position from) => interval.From >= from
         ? interval
-        : new(from, interval.To, [.. interval.Events.SkipWhile(e => e.Position <= from)]);
+        : new(interval.Partition, from, interval.To, [.. interval.Events.SkipWhile(e => e.Position <= from)]);
 
     private async Task ApplyAsync(IReadOnlyList<RecordedEvent> all, Position to, CancellationToken stop)
     {

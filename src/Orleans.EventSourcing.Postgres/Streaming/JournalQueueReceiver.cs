@@ -70,6 +70,6 @@ internal sealed class JournalQueueReceiver(JournalQueue queue, JournalTailer tai
     private IList<IBatchContainer> Tell(Position from, Position to)
     {
         (_told, _toldAt) = (to, time.GetTimestamp());
-        return [new JournalBatch(queue.StreamId, new(from, from, []), 1)];
+        return [new JournalBatch(queue.StreamId, new(queue.Partition, from, from, []), 1)];
     }
 }

@@ -47,7 +47,7 @@ public sealed class JournalSubscription : IDisposable
     private int _end = -1;
 
     internal JournalSubscription(JournalTailer tailer, Position after, string? streamId, int capacity) =>
-        (_tailer, After, StreamId, Capacity) = (tailer, after, streamId, capacity);
+        (_tailer, After, StreamId, Capacity, Restored) = (tailer, after, streamId, capacity, tailer.Restored);
 
     /// <summary>Where it began, exclusive.</summary>
     public Position After { get; }
@@ -64,6 +64,9 @@ public sealed class JournalSubscription : IDisposable
     public SubscriptionEnd? End => Volatile.Read(ref _end) is var end && end >= 0 ? (SubscriptionEnd)end : null;
 
     internal int Capacity { get; }
+
+    /// <summary>How often the journal had been restored when it began.</summary>
+    internal int Restored { get; }
 
     /// <summary>The events, in order, some at a time; without end until the token is cancelled or the subscription is ended.</summary>
     /// <exception cref="SubscriptionEndedException">The subscription was ended by the one who sends.</exception>

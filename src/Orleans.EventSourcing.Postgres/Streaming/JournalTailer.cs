@@ -162,7 +162,7 @@ public sealed class JournalTailer : IAsyncDisposable
                 // There is no more of it up to where the tailer stood before the page was read.
                 if (page.Count < _options.BatchEvents && seen > after)
                     after = seen;
-                events = new(after, after, page);
+                events = new(Partition.Whole, after, after, page);
             }
 
             if (events.Events.Count > 0)
@@ -259,7 +259,7 @@ public sealed class JournalTailer : IAsyncDisposable
         do
         {
             _announced = 0;
-            page = await pages.ReadAsync(new(0, 1), Position, _options.BatchEvents, _stopping.Token);
+            page = await pages.ReadAsync(Partition.Whole, Position, _options.BatchEvents, _stopping.Token);
             if (page.To > page.From)
                 Add(page);
             _metrics.Read(page.Events.Count);
@@ -340,7 +340,10 @@ public sealed class JournalTailer : IAsyncDisposable
         {
             if (_stopping.IsCancellationRequested)
                 subscription.EndWith(SubscriptionEnd.Stopping);
-            next = _window.Read(new(0, 1), after, Math.Min(subscription.Capacity, _options.BatchEvents));
+            // It was still in history then.
+            else if (subscription.Restored != _restored)
+                subscription.EndWith(SubscriptionEnd.Restored);
+            next = _window.Read(Partition.Whole, after, Math.Min(subscription.Capacity, _options.BatchEvents));
             if (next is null)
                 return false;
             if (subscription.StreamId is { } stream)

@@ -65,7 +65,7 @@ internal sealed class JournalWindow(int maxEvents, long maxBytes)
             bytes += SizeOf(e);
         }
 
-        return new(after, new(to), events);
+        return new(partition, after, new(to), events);
     }
 
     private void MakeRoom(long position)

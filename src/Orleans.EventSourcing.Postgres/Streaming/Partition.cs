@@ -3,8 +3,12 @@ namespace Orleans.EventSourcing.Postgres;
 /// <summary>A partition of the journal: one of equal ranges of slots.</summary>
 /// <param name="Number">From 0.</param>
 /// <param name="Count">How many partitions there are: a power of two up to <see cref="StreamSlot.Count"/>.</param>
-public readonly record struct Partition(int Number, int Count)
+[GenerateSerializer, Immutable, Alias("journal.Partition")]
+public readonly record struct Partition([property: Id(0)] int Number, [property: Id(1)] int Count)
 {
+    /// <summary>The only one there is.</summary>
+    public static Partition Whole { get; } = new(0, 1);
+
     /// <summary>The first slot that belongs to it.</summary>
     public int FirstSlot => Number * (StreamSlot.Count / Count);
 

@@ -50,10 +50,65 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
         await new JournalDelivery(App, Partitions) { Receivers = { _open[0], _open[1], _open[2], _open[3] } }.DeliverAsync(2);
         await Eventually.UntilAsync(
             "all checkpoints are durable at the head",
-            () => ScalarAsync<long>("SELECT readmodel.as_of('counted', NULL)"),
+            () => ScalarAsync<long>("SELECT readmodel.as_of('counted', NULL, NULL)"),
             position => position == last,
             Patience);
         Assert.Equal(3, await CountedAsync());
+    }
+
+    [Fact]
+    public async Task An_interval_of_a_silo_with_another_number_of_partitions_steps_over_nothing()
+    {
+        await OpenAsync(new CountedEvents());
+        await Eventually.UntilAsync("all run", () => _open.All(p => p.Serving?.State == PartitionState.Running), Patience);
+        var last = await AppendAsync(20);
+        foreach (var partition in _open)
+            partition.Offer(new(partition.Partition with { Count = 2 * Partitions }, default, last, []));
+        await Eventually.UntilAsync("all have handled it", () => _open.All(p => p.Serving?.Position >= last), Patience);
+        Assert.Equal(20, await CountedAsync());
+    }
+
+    [Fact]
+    public async Task Tables_of_another_number_of_partitions_are_as_of_the_partition_that_is_furthest_behind()
+    {
+        await OpenAsync(new CountedEvents());
+        await CloseAsync();
+        await ExecuteAsync("UPDATE readmodel.checkpoints SET position = 10 + partition");
+        Assert.Equal(12, await ScalarAsync<long>("SELECT readmodel.as_of('counted', 2, 4)"));
+        Assert.Equal(10, await ScalarAsync<long>("SELECT readmodel.as_of('counted', 2, 2)"));
+        Assert.Equal(10, await ScalarAsync<long>("SELECT readmodel.as_of('counted', 6, 8)"));
+        var more = Runtime(new CountedEvents(), new() { Partitions = 8 });
+        Assert.Equal([("counted", "partitions 4 -> 8")], await more.EnsureAsync(Cancellation));
+    }
+
+    [Fact]
+    public async Task A_partition_that_parks_in_tables_that_are_being_filled_is_seen_and_can_be_helped()
+    {
+        await OpenAsync(new CountedEvents { TakesPoison = true });
+        var poison = await AppendAsync("poisoned", data: """{"amount": "poison"}""");
+        var last = await AppendAsync(10);
+        await ReachedAsync(last);
+        await CloseAsync();
+        using var parked = new ParkedGauge(_services);
+
+        var (_, operations) = await OpenAsync(new CountedEvents(2, new CountedEvents { TakesPoison = true }));
+        var partition = Partition.Of(StreamSlot.Of("poisoned"), Partitions).Number;
+        var status = await Eventually.UntilAsync(
+            "the partition has parked",
+            async () =>
+            {
+                await AppendAsync(1);
+                return await StatusAsync();
+            },
+            s => s.State == "parked",
+            Patience);
+        Assert.Equal(Partitions + 1, status.Partitions.Count);
+        Assert.Equal((partition, "parked", poison.Value), (status.Partitions[^1].N, status.Partitions[^1].State,
+            status.Partitions[^1].Parked!.Position));
+        await Eventually.UntilAsync(
+            "the gauge tells", () => parked.Read().Where(p => p.Value > 0).SequenceEqual([(partition, 1L)]), Patience);
+        Assert.Equal(OperatorOutcome.Done, await operations.SkipAsync("counted", partition, poison, Act, Cancellation));
+        await Eventually.UntilAsync("the new tables serve", StatusAsync, s => s is { Generation: 2, State: "running" }, Patience);
     }
 
     [Fact]
@@ -61,7 +116,7 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
     {
         // It stands still, unless it is moved.
         var time = new FakeTimeProvider();
-        var (projection, options) = (new CountedEvents(), new ProjectionOptions { BatchEvents = 5 });
+        var (projection, options) = (new CountedEvents(), new ProjectionOptions { Partitions = Partitions, BatchEvents = 5 });
         var runtime = Runtime(projection, options, time);
         await runtime.EnsureAsync(Cancellation);
         Open(runtime);
@@ -253,7 +308,7 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
             "SET journal.procedure = 'journal.append'; UPDATE journal.head SET position = 3; RESET journal.procedure").ExecuteNonQueryAsync(
             Cancellation);
         foreach (var partition in _open)
-            partition.Offer(new(new(3), new(3), []));
+            partition.Offer(new(partition.Partition, new(3), new(3), []));
         await Eventually.UntilAsync(
             "all partitions have parked",
             StatusAsync,
@@ -339,9 +394,9 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
 
     private ProjectionRuntime Runtime(Projection projection, ProjectionOptions? options = null, TimeProvider? time = null)
     {
-        options ??= new();
+        options ??= new() { Partitions = Partitions };
         options.Projections.Add(projection);
-        (options.Partitions, options.MaxBackoff) = (Partitions, TimeSpan.FromMilliseconds(50));
+        options.MaxBackoff = TimeSpan.FromMilliseconds(50);
         var runtime = new ProjectionRuntime(
             new() { ConnectionString = Database.App }, options, time ?? TimeProvider.System, NullLogger<ProjectionRuntime>.Instance,
             _services.GetRequiredService<IMeterFactory>());
