@@ -53,10 +53,6 @@ public static class Composition
             // Room for ten times as many, the default, is counted through once a second for the dashboard: a fifth of an idle host's work.
             silo.Configure<GrainDirectoryOptions>(options => options.CacheSize = 100_000);
             silo.Configure<GrainDirectoryOptions>(settings.GetSection("GrainDirectory"));
-            // A gateway sends all calls to an account to one silo, so one that lives there saves each of them a hop. By default Orleans
-            // gives that up for a few percent of load; here another silo must be better off by a fifth.
-            silo.Configure<ResourceOptimizedPlacementOptions>(options => options.LocalSiloPreferenceMargin = 20);
-            silo.Configure<ResourceOptimizedPlacementOptions>(settings.GetSection("Placement"));
             var orleans = InSchema(connectionString, "orleans");
             silo.UseAdoNetClustering(options => (options.Invariant, options.ConnectionString) = (Invariant, orleans));
             silo.UseAdoNetReminderService(options => (options.Invariant, options.ConnectionString) = (Invariant, orleans));
