@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json.Nodes;
 using Bank.Testing;
 using Npgsql;
 using Xunit;
@@ -36,27 +37,26 @@ public sealed class PageTests(PrivatePostgres postgres)
             ("/api/v1/transfers?", ReadModelRows.Count),
             ("/api/v1/transfers?status=running&", ReadModelRows.Count / 100),
         ];
+        using var client = new HttpClient { BaseAddress = bank.Address };
         foreach (var (list, items) in lists)
-            await ReadAsync(bank.Rest, list, items);
-        await ReadAsync(bank.Rest, $"/api/v1/transfers?account={account}&", null);
+            await ReadAsync(client, list, items);
+        await ReadAsync(client, $"/api/v1/transfers?account={account}&", null);
 
         var taken = new List<TimeSpan>();
         for (var n = 0; n < 200; n++)
-            await TimedAsync(taken, () => bank.Rest.GetAsync($"/api/v1/totals/daily?{day}currency=USD"));
+            await TimedAsync(taken, client, $"/api/v1/totals/daily?{day}currency=USD");
         for (var n = 0; n < 200; n++)
-            await TimedAsync(taken, () => bank.Rest.GetAsync(
-                $"/api/v1/accounts/{ReadModelRows.Account(n % ReadModelRows.Accounts)}/transactions"));
+            await TimedAsync(taken, client, $"/api/v1/accounts/{ReadModelRows.Account(n % ReadModelRows.Accounts)}/transactions");
         Judge("days, and first pages of accounts", taken);
     }
 
-    private static async Task ReadAsync(RestClient rest, string list, long? items)
+    private static async Task ReadAsync(HttpClient client, string list, long? items)
     {
         var (seen, taken, cursor) = (new HashSet<string>(), new List<TimeSpan>(), (string?)null);
         var read = 0L;
         do
         {
-            var page = (await TimedAsync(taken, () => rest.GetAsync($"{list}limit=100{(cursor is null ? "" : $"&cursor={cursor}")}")))
-                .Is(200).Body!;
+            var page = await TimedAsync(taken, client, $"{list}limit=100{(cursor is null ? "" : $"&cursor={cursor}")}");
             foreach (var item in page["items"]!.AsArray())
                 Assert.True(seen.Add((string)(item!["event_id"] ?? item["transfer_id"] ?? item["account_id"])!), $"{item} comes again");
             read += page["items"]!.AsArray().Count;
@@ -69,12 +69,13 @@ public sealed class PageTests(PrivatePostgres postgres)
         Judge(list, taken);
     }
 
-    private static async Task<Answer> TimedAsync(List<TimeSpan> taken, Func<Task<Answer>> ask)
+    // Until all of it is here: what the client makes of it takes its own time.
+    private static async Task<JsonNode> TimedAsync(List<TimeSpan> taken, HttpClient client, string path)
     {
         var asked = Stopwatch.GetTimestamp();
-        var answer = (await ask()).Is(200);
+        var page = await client.GetByteArrayAsync(path, Cancellation);
         taken.Add(Stopwatch.GetElapsedTime(asked));
-        return answer;
+        return JsonNode.Parse(page)!;
     }
 
     private static void Judge(string what, List<TimeSpan> taken)
