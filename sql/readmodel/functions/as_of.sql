@@ -1,7 +1,5 @@
 -- Up to which position the tables that serve are filled; of one of so many partitions, or (NULL) of all: so, too, where they were filled by
 -- another number of partitions. STABLE: inside a query it sees what the query sees, so the answer belongs to the rows beside it.
-DROP FUNCTION IF EXISTS readmodel.as_of(text, integer);
-
 CREATE OR REPLACE FUNCTION readmodel.as_of(projection text, partition integer, partitions integer) RETURNS bigint
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -11,5 +9,5 @@ RETURN (
     WHERE g.projection = as_of.projection AND g.serving
         AND (as_of.partition IS NULL OR g.partitions <> as_of.partitions OR c.partition = as_of.partition));
 
-REVOKE ALL ON FUNCTION readmodel.as_of FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION readmodel.as_of TO bank_app;
+REVOKE ALL ON FUNCTION readmodel.as_of(text, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION readmodel.as_of(text, integer, integer) TO bank_app;
