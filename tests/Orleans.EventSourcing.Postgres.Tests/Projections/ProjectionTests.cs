@@ -4,6 +4,7 @@ using Bank.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
+using Npgsql;
 using Orleans.EventSourcing.Postgres.Tests.Journal;
 using Xunit;
 
@@ -317,6 +318,61 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
     }
 
     [Fact]
+    public async Task What_was_delivered_before_a_restore_is_not_applied_after_it()
+    {
+        await OpenAsync(new CountedEvents(), new() { Partitions = Partitions, PageEvents = 1 });
+        var partition = _open[Partition.Of(StreamSlot.Of("account-1"), Partitions).Number];
+        var at = await AppendAsync("account-1");
+        await ReachedAsync(partition, at);
+        // It waits for what lies before it; then the journal goes another way.
+        partition.Offer(new(partition.Partition, new(at.Value + 1), new(at.Value + 2), []));
+        partition.Refresh();
+        await Eventually.UntilAsync("it runs again", () => partition.Serving?.State == PartitionState.Running, Patience);
+        await AppendAsync("account-1");
+        await ReachedAsync(partition, await AppendAsync("account-1"));
+        Assert.Equal(3, await CountedAsync());
+    }
+
+    [Fact]
+    public async Task A_rebuild_after_a_restore_reads_the_journal_anew()
+    {
+        var (_, operations) = await OpenAsync(new CountedEvents(), new() { Partitions = Partitions, PageEvents = 5 });
+        await ReachedAsync(await AppendAsync(20));
+        Assert.Equal(20, await CountedAsync());
+        await using (var other = NpgsqlDataSource.Create(
+            new NpgsqlConnectionStringBuilder(Postgres.Server.SuperuserConnectionString) { Database = Database.Name }.ConnectionString))
+        await using (var history = other.CreateCommand(
+            """
+            SET session_replication_role = replica;
+            UPDATE journal.events SET event_type = 'SomethingElse', event_id = gen_random_uuid() WHERE position > 10;
+            """))
+            await history.ExecuteNonQueryAsync(Cancellation);
+
+        await WakeAsync();
+        await Eventually.UntilAsync(
+            "all partitions have parked",
+            StatusAsync,
+            status => status.Partitions.All(p => p.Parked?.Reason == "the journal was restored"),
+            Patience);
+        await operations.RebuildAsync("counted", Act, Cancellation);
+        await Eventually.UntilAsync("the new tables serve", StatusAsync, s => s is { Generation: 2, State: "running" }, Patience);
+        Assert.Equal(10, await CountedAsync());
+    }
+
+    [Fact]
+    public async Task A_checkpoint_never_comes_to_lie_above_the_head()
+    {
+        await OpenAsync(new CountedEvents());
+        await CloseAsync();
+        await AppendAsync(5);
+        var head = await ScalarAsync<long>("SELECT position FROM journal.head");
+        var beyond = await Assert.ThrowsAsync<PostgresException>(
+            () => ExecuteAsync($"SELECT readmodel.advance('counted', 1, 0, 0, {head + 1})"));
+        Assert.Equal("RC001", beyond.SqlState);
+        await ExecuteAsync($"SELECT readmodel.advance('counted', 1, 0, 0, {head})");
+    }
+
+    [Fact]
     public async Task A_paused_projection_stands_still_even_where_nobody_has_been_told()
     {
         var (runtime, operations) = await OpenAsync(new CountedEvents());
@@ -385,8 +441,8 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
     {
         foreach (var schema in (string[])["journal", "work", "orleans", "public"])
         {
-            var refused = await Assert.ThrowsAsync<Npgsql.PostgresException>(() => ExecuteAsync($"CREATE TABLE {schema}.mine (n int)"));
-            Assert.Equal(Npgsql.PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
+            var refused = await Assert.ThrowsAsync<PostgresException>(() => ExecuteAsync($"CREATE TABLE {schema}.mine (n int)"));
+            Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
         }
 
         await ExecuteAsync("CREATE TABLE readmodel.mine (n int)");
@@ -404,9 +460,10 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
         return runtime;
     }
 
-    private async Task<(ProjectionRuntime Runtime, ProjectionOperations Operations)> OpenAsync(Projection projection)
+    private async Task<(ProjectionRuntime Runtime, ProjectionOperations Operations)> OpenAsync(
+        Projection projection, ProjectionOptions? options = null)
     {
-        var runtime = Runtime(projection);
+        var runtime = Runtime(projection, options);
         await runtime.EnsureAsync(Cancellation);
         Open(runtime);
         return (runtime, new(runtime, Open(), TimeProvider.System, _ => WakeAsync()));

@@ -220,6 +220,9 @@ public sealed class JournalTailerTests(PrivatePostgres postgres) : JournalTest(p
         Assert.True(await reading.MoveNextAsync());
         await AppendAsync();
         Assert.True(await reading.MoveNextAsync());
+        using var stillInHistory = await tailer.SubscribeAsync(default, null, 1_000, Cancellation);
+        await using var readingHistory = stillInHistory.ReadAsync(Cancellation).GetAsyncEnumerator(Cancellation);
+        Assert.True(await readingHistory.MoveNextAsync());
 
         // The database was away, and came back from a backup; and perhaps others have appended again before this process sees it.
         network.Refusing = true;
@@ -231,6 +234,9 @@ public sealed class JournalTailerTests(PrivatePostgres postgres) : JournalTest(p
 
         var end = await Assert.ThrowsAsync<SubscriptionEndedException>(
             async () => await reading.MoveNextAsync().AsTask().WaitAsync(Patience, Cancellation));
+        Assert.Equal(SubscriptionEnd.Restored, end.End);
+        end = await Assert.ThrowsAsync<SubscriptionEndedException>(
+            async () => await readingHistory.MoveNextAsync().AsTask().WaitAsync(Patience, Cancellation));
         Assert.Equal(SubscriptionEnd.Restored, end.End);
 
         await AppendAsync();
