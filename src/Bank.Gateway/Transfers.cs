@@ -77,11 +77,14 @@ internal static class Transfers
         TransferReply reply;
         try
         {
-            // What is refused without a transfer is remembered nowhere, so it is believed only where it was asked for once.
+            // What is refused without a transfer is remembered nowhere, so it is believed only where it was asked for once, save what no
+            // time can change.
             reply = await patience.For(
                 sentAt => grains.Of(transfer.Value).Request(
                     from.Value, to.Value, amount, description, headers.For(transfer.Value, sentAt)),
-                reply => reply.Status == ReplyStatus.Done ? true : null);
+                reply => reply.Status == ReplyStatus.Done ? true
+                    : reply.Status is ReplyStatus.KeyReused or ReplyStatus.Malformed || reply.Code == Refusal.SameAccount.Code() ? false
+                    : null);
         }
         catch (JournalUnavailableException)
         {

@@ -32,6 +32,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Critical, Message = "{Silo} is fenced: others hold it for dead, and it writes nothing any more")]
     public static partial void Fenced(ILogger logger, string silo);
 
+    [LoggerMessage(Level = LogLevel.Critical, Message = "{Silo} writes nothing any more and has to start anew: {Reason}")]
+    public static partial void JournalRestored(ILogger logger, string silo, string reason);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Silo} is dead, and fenced: nothing of it is accepted any more")]
     public static partial void SiloFenced(ILogger logger, string silo);
 

@@ -34,6 +34,7 @@ public sealed record Instrument(string Name, InstrumentKind Kind, string Unit = 
         new("projection.parked", InstrumentKind.Gauge),
         new("saga.open", InstrumentKind.Gauge),
         new("saga.overdue", InstrumentKind.Gauge),
+        new("saga.behind", InstrumentKind.Gauge, "s"),
         new("http.server.request.duration", InstrumentKind.Histogram, "s"),
         new("kestrel.active_connections", InstrumentKind.Gauge),
         new("orleans-app-requests-latency", InstrumentKind.Histogram, "ms"),

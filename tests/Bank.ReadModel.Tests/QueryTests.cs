@@ -14,7 +14,7 @@ public sealed class QueryTests(PrivatePostgres postgres) : ReadModelTest(postgre
     [Fact]
     public async Task Every_list_pages_through_all_its_rows_once_in_order()
     {
-        var (readModels, partitions, writer) = await BankAsync(acts: 150);
+        var (readModels, partitions, writer) = await BankAsync(acts: 600);
         var (accounts, transactions, transfers) =
             (new AccountQuery(readModels), new TransactionQuery(readModels), new TransferQuery(readModels));
         await CaughtUpAsync(partitions);
@@ -49,6 +49,7 @@ public sealed class QueryTests(PrivatePostgres postgres) : ReadModelTest(postgre
         Assert.Equal(
             all.Where(t => t.Status == "completed").Select(t => t.Id),
             (await AllAsync(c => transfers.ListAsync(null, "completed", 5, c, default, Cancellation))).Select(t => t.Id));
+        Assert.Equal(["completed", "failed", "rejected", "running"], all.Select(t => t.Status).Distinct().Order());
         foreach (var transfer in all)
         {
             var found = (await transfers.FindAsync(transfer.Id, default, Cancellation)).Value!;

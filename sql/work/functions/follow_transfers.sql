@@ -37,7 +37,8 @@ BEGIN
                 'TransferReturned', 'TransferRejected', 'TransferFailed', 'TransferCompleted')
     ), latest AS (
         SELECT s.transfer_id, (array_agg(s.event_type ORDER BY s.position DESC))[1] AS event_type, max(s.position) AS position,
-               max(s.recorded_at) AS recorded_at, bool_or(s.event_type = 'TransferSent') AS sent
+               -- Where the clock was set back, the journal's time stands still until the clock has caught up.
+               least(max(s.recorded_at), clock_timestamp()) AS recorded_at, bool_or(s.event_type = 'TransferSent') AS sent
         FROM steps s GROUP BY s.transfer_id
     ), ended AS (
         DELETE FROM work.open_transfers o USING latest l

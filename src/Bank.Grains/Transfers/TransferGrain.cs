@@ -223,10 +223,19 @@ public sealed class TransferGrain(
     private async Task<TransferReply> DescribeAsync(bool replayed)
     {
         var known = _known!;
-        if (_balance is null && known.Progress
-            is not (TransferProgress.Requested or TransferProgress.DeclinedBySource or TransferProgress.Rejected))
-            await RecallAsync();
         var status = Transfer.Status(known);
+        // An activation that began anew may not have come as far yet as an earlier one, which told its client that the money has arrived.
+        if (replayed && status == TransferStatus.Running
+            && await journal.ReadEventAsync(DerivedId.Step(Id, TransferStep.Destination), CancellationToken.None) is { } ended
+            && StoredEvents.Decode(ended) is TransferReceived)
+        {
+            status = TransferStatus.Completed;
+            _position = Math.Max(_position, ended.Position.Value);
+        }
+
+        if (_balance is null && (status == TransferStatus.Completed || known.Progress
+            is not (TransferProgress.Requested or TransferProgress.DeclinedBySource or TransferProgress.Rejected)))
+            await RecallAsync();
         return new(
             ReplyStatus.Done,
             Code: status is TransferStatus.Rejected or TransferStatus.Failed ? known.Reason?.Code() : null,

@@ -10,7 +10,10 @@ namespace Bank.Grains.Transfers;
 public sealed record OverdueTransfer(Guid TransferId, string Phase, DateTimeOffset LastStepAt);
 
 /// <summary>How many transfers are under way, and how many of them are overdue.</summary>
-public sealed record TransferCounts(long Open, long Overdue);
+/// <param name="Open">In the table.</param>
+/// <param name="Overdue">Of these.</param>
+/// <param name="BehindSeconds">How long ago the oldest event was recorded that the table does not know of yet; 0 where it knows all.</param>
+public sealed record TransferCounts(long Open, long Overdue, double BehindSeconds);
 
 /// <summary>The table of open transfers, which is folded from the journal and is no part of it: see <c>sql/work</c>.</summary>
 public sealed class TransferWatch : IDisposable
@@ -21,7 +24,7 @@ public sealed class TransferWatch : IDisposable
     private readonly NpgsqlDataSource _database;
     private readonly BankOptions _options;
     private readonly Meter _meter;
-    private TransferCounts _counts = new(0, 0);
+    private TransferCounts _counts = new(0, 0, 0);
 
     public TransferWatch(NpgsqlDataSource database, BankOptions options, IMeterFactory meters)
     {
@@ -29,6 +32,8 @@ public sealed class TransferWatch : IDisposable
         _meter = meters.Create(BankMetrics.MeterName);
         _meter.CreateObservableGauge("saga.open", () => _counts.Open, "{transfer}", "Transfers that have not ended");
         _meter.CreateObservableGauge("saga.overdue", () => _counts.Overdue, "{transfer}", "Transfers without a step for too long");
+        _meter.CreateObservableGauge(
+            "saga.behind", () => _counts.BehindSeconds, "s", "Age of the oldest event that the watchdog has not looked at");
     }
 
     public void Dispose() => _meter.Dispose();
@@ -44,7 +49,10 @@ public sealed class TransferWatch : IDisposable
     }
 
     /// <summary>Takes the transfers to resume: overdue, and not taken for as long. Taking marks them, so that no two resume one.</summary>
-    /// <param name="limit">At most so many, those that wait longest first.</param>
+    /// <param name="limit">
+    /// At most so many, those first whose last step or last resumption is longest ago: of thousands that cannot be helped none keeps the
+    /// others waiting.
+    /// </param>
     /// <param name="cancellation">Ends the call.</param>
     public async Task<IReadOnlyList<OverdueTransfer>> TakeOverdueAsync(int limit, CancellationToken cancellation)
     {
@@ -55,7 +63,7 @@ public sealed class TransferWatch : IDisposable
                 SELECT t.transfer_id FROM work.open_transfers t
                 WHERE t.last_step_at < clock_timestamp() - $1
                     AND (t.resumed_at IS NULL OR t.resumed_at < clock_timestamp() - $1)
-                ORDER BY t.last_step_at
+                ORDER BY coalesce(t.resumed_at, t.last_step_at)
                 LIMIT $2
                 FOR UPDATE SKIP LOCKED)
             UPDATE work.open_transfers o SET resumed_at = clock_timestamp()
@@ -75,10 +83,16 @@ public sealed class TransferWatch : IDisposable
     public async Task<TransferCounts> CountAsync(CancellationToken cancellation)
     {
         await using var count = _database.CreateCommand(
-            "SELECT count(*), count(*) FILTER (WHERE last_step_at < clock_timestamp() - $1) FROM work.open_transfers");
+            """
+            SELECT count(*), count(*) FILTER (WHERE last_step_at < clock_timestamp() - $1), greatest(0, extract(epoch FROM clock_timestamp() - (
+                SELECT e.recorded_at FROM journal.events e
+                WHERE e.position > (SELECT c.position FROM work.checkpoints c WHERE c.name = 'open_transfers')
+                ORDER BY e.position LIMIT 1)))::double precision
+            FROM work.open_transfers
+            """);
         count.Parameters.Add(new() { Value = _options.TransferOverdueAfter });
         await using var reader = await count.ExecuteReaderAsync(cancellation);
         await reader.ReadAsync(cancellation);
-        return _counts = new(reader.GetInt64(0), reader.GetInt64(1));
+        return _counts = new(reader.GetInt64(0), reader.GetInt64(1), reader.GetDouble(2));
     }
 }

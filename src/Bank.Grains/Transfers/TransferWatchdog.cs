@@ -14,7 +14,10 @@ public sealed class TransferWatchdog(
         try
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
-                await RoundAsync(stoppingToken);
+            {
+                await TryAsync(() => grains.GetGrain<ITransferWatchdogGrain>(0).Watch(), stoppingToken);
+                await TryAsync(() => watch.CountAsync(stoppingToken), stoppingToken);
+            }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
@@ -22,12 +25,11 @@ public sealed class TransferWatchdog(
         }
     }
 
-    private async Task RoundAsync(CancellationToken stop)
+    private async Task TryAsync(Func<Task> act, CancellationToken stop)
     {
         try
         {
-            await grains.GetGrain<ITransferWatchdogGrain>(0).Watch();
-            await watch.CountAsync(stop);
+            await act();
         }
         catch (Exception e) when (!stop.IsCancellationRequested)
         {

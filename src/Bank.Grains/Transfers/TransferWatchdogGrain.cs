@@ -12,7 +12,9 @@ namespace Bank.Grains.Transfers;
 public sealed class TransferWatchdogGrain(
     TransferWatch watch, BankOptions options, TimeProvider time, ILogger<TransferWatchdogGrain> log) : Grain, ITransferWatchdogGrain
 {
-    private const int AtOnce = 256;
+    /// <summary>Most transfers that are resumed side by side.</summary>
+    public const int AtOnce = 256;
+
     private long? _lastRound;
 
     public async Task Watch()
@@ -20,7 +22,8 @@ public sealed class TransferWatchdogGrain(
         // Every silo calls; one round per interval is enough.
         if (_lastRound is { } last && time.GetElapsedTime(last) < options.TransferWatchInterval * 0.9)
             return;
-        _lastRound = time.GetTimestamp();
+        var began = time.GetTimestamp();
+        _lastRound = began;
 
         await watch.FollowAsync(CancellationToken.None);
         IReadOnlyList<OverdueTransfer> overdue;
@@ -29,8 +32,9 @@ public sealed class TransferWatchdogGrain(
             overdue = await watch.TakeOverdueAsync(AtOnce, CancellationToken.None);
             await Task.WhenAll(overdue.Select(ResumeAsync));
         }
-        // After a crash there may be thousands.
-        while (overdue.Count == AtOnce);
+        // After a crash there may be thousands. But a round that lasts longer than one may wait to be taken again would find some for ever,
+        // and would never look at the journal.
+        while (overdue.Count == AtOnce && time.GetElapsedTime(began) < options.TransferOverdueAfter);
     }
 
     // One that cannot be resumed must not keep the others waiting; it is taken again when it is overdue again.

@@ -37,8 +37,8 @@ public sealed class TransferQuery(ReadModels readModels)
         'TransferRequested', t.requested_id, t.requested_position, t.requested_at,
         t.source, t.source_id, t.source_position, t.source_at,
         t.destination, t.destination_id, t.destination_position, t.destination_at,
-        t.return, t.return_id, t.return_position, t.return_at,
         t.outcome, t.outcome_id, t.outcome_position, t.outcome_at,
+        t.return, t.return_id, t.return_position, t.return_at,
         t."end", t.end_id, t.end_position, t.end_at
         """;
 

@@ -26,6 +26,10 @@ internal sealed record AppendReply(
     long FirstPosition, Position Head, DateTimeOffset RecordedAt, AppendException?[] Exceptions,
     (StreamState Last, List<RecordedEvent> Recorded)[] Answers);
 
+/// <summary>The journal does not have what this process knows to be recorded.</summary>
+internal sealed class JournalRestoredException(Position known)
+    : Exception($"The journal has lost the event at position {known}, which this process knows.");
+
 /// <summary>The wait for a synchronous standby was given up: the transaction is committed here, and perhaps nowhere else.</summary>
 internal sealed class CommitNotReplicatedException(PostgresNotice notice) : Exception(notice.MessageText);
 
@@ -79,11 +83,14 @@ internal sealed class AppendConnection : IDisposable
     /// <param name="dataSource">Unpooled, without command time-out.</param>
     /// <param name="silo">Of the writer.</param>
     /// <param name="lastAttempt">The highest attempt of this process.</param>
+    /// <param name="known">What the journal must have.</param>
     /// <param name="left">Backends of earlier attempts that may still be at it; those that wait for the head or a client are ended.</param>
     /// <param name="timeout">How long it may take after the log-in, which has a time-out of its own.</param>
     /// <param name="time">The clock.</param>
+    /// <exception cref="JournalRestoredException">It has lost an event.</exception>
     public static AppendConnection Open(
-        NpgsqlDataSource dataSource, string silo, long lastAttempt, IReadOnlyCollection<Backend> left, TimeSpan timeout, TimeProvider time)
+        NpgsqlDataSource dataSource, string silo, long lastAttempt, LastKnown known, IReadOnlyCollection<Backend> left, TimeSpan timeout,
+        TimeProvider time)
     {
         var connection = dataSource.CreateConnection();
         try
@@ -92,6 +99,10 @@ internal sealed class AppendConnection : IDisposable
             // A server that falls silent here must not hold the writer for ever.
             using var drop = time.CreateTimer(
                 static socket => ((Socket)socket!).Dispose(), SocketOf(ConnectorOf(connection)!), timeout, Timeout.InfiniteTimeSpan);
+            // No connection outlives a restore or a fail-over, so this is the place to notice one.
+            var last = known.Value;
+            if (last.IsLost)
+                throw new JournalRestoredException(last.Position);
             // A lost attempt's backend may still wait for the head in front of this one. To end it is tidiness: the attempt's number
             // shuts it out. One that waits for a standby has committed, and ending that wait would show what no standby has; one that
             // works may be about to commit and wait so.
@@ -101,7 +112,9 @@ internal sealed class AppendConnection : IDisposable
                        (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
                        (SELECT count(pg_terminate_backend(a.pid))
                         FROM unnest($2, $3) l (pid, started_at) JOIN pg_stat_activity a ON a.pid = l.pid AND a.backend_start = l.started_at
-                        WHERE a.wait_event_type IN ('Lock', 'Client'))
+                        WHERE a.wait_event_type IN ('Lock', 'Client')),
+                       (SELECT h.position < $4 OR EXISTS (SELECT FROM journal.events e WHERE e.position = $4 AND e.event_id <> $5)
+                        FROM journal.head h)
                 """,
                 connection)
             {
@@ -111,6 +124,8 @@ internal sealed class AppendConnection : IDisposable
                     new NpgsqlParameter<string> { TypedValue = silo },
                     new NpgsqlParameter<int[]> { TypedValue = [.. left.Select(b => b.ProcessId)] },
                     new NpgsqlParameter<DateTime[]> { TypedValue = [.. left.Select(b => b.StartedAt)] },
+                    new NpgsqlParameter<long> { TypedValue = last.Position.Value },
+                    new NpgsqlParameter<Guid> { TypedValue = last.EventId },
                 },
             };
             long recorded;
@@ -120,6 +135,8 @@ internal sealed class AppendConnection : IDisposable
                 reader.Read();
                 recorded = reader.IsDBNull(0) ? 0 : reader.GetInt64(0);
                 startedAt = reader.GetDateTime(1);
+                if (reader.GetBoolean(3))
+                    throw new JournalRestoredException(last.Position);
             }
 
             var opened = new AppendConnection(

@@ -24,6 +24,7 @@ internal sealed class JournalWriter : IAsyncDisposable
     private readonly JournalMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
+    private readonly LastKnown _known;
     private readonly Action _onFenced;
     private readonly AppendQueue _queue;
     private readonly ITimer _sweep;
@@ -44,13 +45,14 @@ internal sealed class JournalWriter : IAsyncDisposable
     /// <param name="metrics">Told of calls and outcomes.</param>
     /// <param name="time">The clock of all of them.</param>
     /// <param name="log">Told of what goes wrong.</param>
-    /// <param name="onFenced">Called once when the journal says that this silo is fenced.</param>
+    /// <param name="known">What the journal must have; told of what is appended.</param>
+    /// <param name="onFenced">Called once when this silo may not write any more: it is fenced, or the journal was restored under it.</param>
     public JournalWriter(
         string silo, NpgsqlDataSource database, HeadWatch headWatch, PostgresJournalOptions options, JournalMetrics metrics,
-        TimeProvider time, ILogger log, Action onFenced)
+        TimeProvider time, ILogger log, LastKnown known, Action onFenced)
     {
-        (_silo, _database, _headWatch, _options, _metrics, _time, _log, _onFenced) =
-            (silo, database, headWatch, options, metrics, time, log, onFenced);
+        (_silo, _database, _headWatch, _options, _metrics, _time, _log, _known, _onFenced) =
+            (silo, database, headWatch, options, metrics, time, log, known, onFenced);
         _budget = time.ToTimestamp(options.WriteBudget);
         _queue = new(options.QueueEvents, options.QueueBytes, options.QueueWait, time);
         metrics.ObserveQueue(() => _queue.Length);
@@ -166,7 +168,7 @@ internal sealed class JournalWriter : IAsyncDisposable
             {
                 var reply = Send(connection, call);
                 _left.Clear();
-                call.Answer(reply);
+                call.Answer(reply, _known);
                 return null;
             }
             catch (PostgresException e) when (e.InvariantSeverity == "ERROR")
@@ -210,10 +212,18 @@ internal sealed class JournalWriter : IAsyncDisposable
             Leave(broken);
         try
         {
-            _connection = AppendConnection.Open(_database, _silo, _attempt, _left, _options.CallTimeout, _time);
+            _connection = AppendConnection.Open(_database, _silo, _attempt, _known, _left, _options.CallTimeout, _time);
             _attempt = _connection.Attempt;
             Log.WriterConnected(_log, _silo, _attempt);
             return true;
+        }
+        catch (JournalRestoredException e)
+        {
+            // Accounts and transfers in memory know events that never happened now, and would go on from them.
+            _fenced = true;
+            Log.JournalRestored(_log, _silo, e.Message);
+            _onFenced();
+            return false;
         }
         catch (Exception e)
         {
@@ -349,9 +359,12 @@ internal sealed class JournalWriter : IAsyncDisposable
                 item.EndCall(ambiguous);
         }
 
-        public void Answer(AppendReply reply)
+        public void Answer(AppendReply reply, LastKnown known)
         {
             var position = reply.FirstPosition - 1;
+            // Before anybody hears of it.
+            if (Array.LastIndexOf(reply.Exceptions, null) is >= 0 and var last)
+                known.Note(reply.Head, appends[last].Append.After.EventId);
             for (var i = 0; i < appends.Count; i++)
             {
                 var (pending, append) = (appends[i], appends[i].Append);

@@ -30,8 +30,11 @@ public sealed class PostgresJournal : IJournal, IAsyncDisposable
         _metrics = new(meters, time);
         _reader = new(_database.Reads, log);
         _snapshots = new(_database.Reads, _metrics, log);
-        _writer = new(silo, _database.Appends, new(_database.Reads, log), options, _metrics, time, log, fences.OnFenced);
+        _writer = new(silo, _database.Appends, new(_database.Reads, log), options, _metrics, time, log, Known, fences.OnFenced);
     }
+
+    /// <summary>Noted by whoever in this process reads or writes the journal's end.</summary>
+    internal LastKnown Known { get; } = new();
 
     /// <inheritdoc/>
     public ValueTask<AppendOutcome> AppendAsync(Append append) => _writer.AppendAsync(append);

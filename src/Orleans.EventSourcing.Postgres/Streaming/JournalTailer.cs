@@ -20,6 +20,7 @@ public sealed class JournalTailer : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly TailMetrics _metrics;
+    private readonly LastKnown? _known;
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource _standing = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -46,7 +47,8 @@ public sealed class JournalTailer : IAsyncDisposable
         PostgresJournalOptions journal, JournalStreamOptions options, IJournalReader history, TimeProvider time,
         ILogger<JournalTailer> log, IMeterFactory? meters = null)
     {
-        (_journal, _options, _history, _time, _log) = (journal, options, history, time, log);
+        (_journal, _options, _history, _time, _log, _known) =
+            (journal, options, history, time, log, (history as PostgresJournal)?.Known);
         _window = new(options.WindowEvents, options.WindowBytes);
         _metrics = new(meters, CountSubscriptions);
     }
@@ -270,6 +272,8 @@ public sealed class JournalTailer : IAsyncDisposable
 
     private void Add(JournalPage page)
     {
+        if (page.Events is [.., { Event: var last }])
+            _known?.Note(last.Position, last.EventId);
         lock (_gate)
         {
             _window.Add(page);
@@ -305,6 +309,7 @@ public sealed class JournalTailer : IAsyncDisposable
     private void Restart(Position position, Position head)
     {
         Log.TailRestored(_log, position.Value, head.Value);
+        _known?.Lose();
         lock (_gate)
         {
             _window.Reset(head);

@@ -15,7 +15,7 @@ namespace Bank.Grains.Tests.Transfers;
 /// </summary>
 public sealed class CrashTests(PrivatePostgres postgres)
 {
-    // The watchdog's 5 s, the 15 s that a transfer has, and patience with a machine that does other things besides.
+    // For what is waited for; whether it took too long is asked afterwards.
     private static readonly TimeSpan EndingTakes = TimeSpan.FromSeconds(90);
 
     private static readonly string[] Roles = ["transfer", "source", "destination"];
@@ -53,7 +53,7 @@ public sealed class CrashTests(PrivatePostgres postgres)
 
         await using var last = Start(database, ports);
         await EndAsync(last);
-        TestContext.Current.SendDiagnosticMessage($"all had ended {longest.TotalSeconds:0.0} s after the restart at the latest");
+        AssertSoon(longest);
         Assert.Empty((await Check.ReadAsync(database.App, Cancellation)).Violations);
 
         async Task EndAsync(BankProcess host)
@@ -120,7 +120,7 @@ public sealed class CrashTests(PrivatePostgres postgres)
                 (survivor, victim) = (Start(database, AnyPorts()), survivor);
             }
 
-            TestContext.Current.SendDiagnosticMessage($"all had ended {longest.TotalSeconds:0.0} s after the kill at the latest");
+            AssertSoon(longest);
             Assert.Empty((await Check.ReadAsync(database.App, Cancellation)).Violations);
         }
         finally
@@ -128,6 +128,13 @@ public sealed class CrashTests(PrivatePostgres postgres)
             await survivor.DisposeAsync();
             await victim.DisposeAsync();
         }
+    }
+
+    // Three times the 15 s that are promised where forty wait for one machine; on demand the promise.
+    private static void AssertSoon(TimeSpan longest)
+    {
+        TestContext.Current.SendDiagnosticMessage($"all had ended after {longest.TotalSeconds:0.0} s at the latest");
+        Assert.InRange(longest, TimeSpan.Zero, TimeSpan.FromSeconds(15) * (Singly ? 1 : 3));
     }
 
     private static BankProcess Start(TestDatabase database, string[] ports) => BankProcess.Start(

@@ -3,10 +3,13 @@ using System.Diagnostics.Metrics;
 using Bank.Contracts;
 using Bank.Grains.TestHost;
 using Bank.Grains.Transfers;
+using Bank.Host.Health;
 using Bank.Testing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Orleans.Core.Internal;
 using Orleans.EventSourcing.Postgres;
 using Xunit;
 
@@ -157,6 +160,87 @@ public sealed class WatchdogTests(PrivatePostgres postgres) : IAsyncLifetime
         await CountsAsync(0);
     }
 
+    [Fact]
+    public async Task More_transfers_than_are_resumed_at_once_and_none_of_them_to_be_helped_keep_nobody_else_waiting()
+    {
+        // Before the last of them has been resumed, the first is overdue again.
+        await ScalarAsync<object>(
+            $"""
+            INSERT INTO work.open_transfers SELECT gen_random_uuid(), 'sending', 1, now() - interval '1 hour'
+            FROM generate_series(1, {16 * TransferWatchdogGrain.AtOnce})
+            """);
+        var (transfer, source, destination) = (Guid.NewGuid(), await silo.Grains.OpenAsync(100_00), await silo.Grains.OpenAsync(0));
+        var sent = points.Hold(source, "TransferSent", Side.Before);
+        var request = silo.Grains.TransferAsync(transfer, source, destination, 10_00);
+        await sent.Reached;
+        sent.Release(AppendOutcome.Unavailable.Instance);
+        Assert.Equal("running", (await request).Transfer);
+        points.At(source, "TransferSent", Side.Before, () => Task.CompletedTask);
+        await Eventually.UntilAsync(
+            "the other has been resumed",
+            () => ScalarAsync<long>($"SELECT count(*) FROM journal.events WHERE stream_id = 'transfer-{transfer}'"),
+            events => events == 2,
+            Patience);
+    }
+
+    [Fact]
+    public async Task A_watchdog_that_cannot_look_at_the_record_is_seen()
+    {
+        await ScalarAsync<object>("REVOKE EXECUTE ON FUNCTION work.follow_transfers FROM bank_app");
+        await silo.Grains.OpenAsync(100_00);
+        await Eventually.UntilAsync(
+            "the counts say how far it is behind",
+            () => Watch.CountAsync(TestContext.Current.CancellationToken),
+            counts => counts.BehindSeconds > 1,
+            Patience);
+        var health = await new OverdueTransfers(Watch, silo.Services.GetRequiredService<BankOptions>()).CheckHealthAsync(
+            new(), TestContext.Current.CancellationToken);
+        Assert.Equal(HealthStatus.Degraded, health.Status);
+        await Eventually.UntilAsync("the metric says so too", () => Measure("saga.behind") > 1, Patience);
+
+        await ScalarAsync<object>("GRANT EXECUTE ON FUNCTION work.follow_transfers TO bank_app");
+        await Eventually.UntilAsync("the metric is at rest", () => Measure("saga.behind") == 0, Patience);
+    }
+
+    [Fact]
+    public async Task A_clock_that_was_set_back_delays_nothing()
+    {
+        await ScalarAsync<object>(
+            """
+            SET journal.procedure = 'journal.append';
+            UPDATE journal.head SET recorded_at = now() + interval '1 hour';
+            RESET journal.procedure;
+            """);
+        var (transfer, source, destination) = (Guid.NewGuid(), await silo.Grains.OpenAsync(100_00), await silo.Grains.OpenAsync(0));
+        var credit = points.Hold(destination, "Receive", Side.Before);
+        _ = silo.Grains.TransferAsync(transfer, source, destination, 10_00);
+        await credit.Reached;
+        await CountsAsync(1, 1);
+        credit.Release();
+        await CountsAsync(0, 0);
+    }
+
+    [Fact]
+    public async Task A_client_that_was_told_that_the_money_has_arrived_is_told_so_again()
+    {
+        var (transfer, source, destination) = (Guid.NewGuid(), await silo.Grains.OpenAsync(100_00), await silo.Grains.OpenAsync(0));
+        var completed = points.Hold(transfer, "TransferCompleted", Side.Before);
+        var first = await silo.Grains.TransferAsync(transfer, source, destination, 10_00);
+        await completed.Reached;
+        completed.Release(AppendOutcome.Unavailable.Instance);
+        Assert.Equal(("completed", 90_00), (first.Transfer, first.BalanceMinorUnits));
+
+        // The next activation knows of the request only, and its driver comes no further than the first question.
+        var question = points.Hold(destination, "AskDestination", Side.Before);
+        await silo.Grains.GetGrain<ITransferGrain>(transfer).Cast<IGrainManagementExtension>().DeactivateOnIdle(
+            TestContext.Current.CancellationToken);
+        var again = silo.Grains.TransferAsync(transfer, source, destination, 10_00);
+        await question.Reached;
+        var second = await again;
+        Assert.Equal(first with { Replayed = true }, second);
+        question.Release();
+    }
+
     private async Task CountsAsync(long open, long? overdue = null) => await Eventually.UntilAsync(
         $"{open} transfers are open{(overdue is null ? "" : $" and {overdue} overdue")}",
         () => Watch.CountAsync(TestContext.Current.CancellationToken),
@@ -183,6 +267,7 @@ public sealed class WatchdogTests(PrivatePostgres postgres) : IAsyncLifetime
             },
         };
         listener.SetMeasurementEventCallback<long>((_, value, _, _) => measured = value);
+        listener.SetMeasurementEventCallback<double>((_, value, _, _) => measured = (long)value);
         listener.Start();
         listener.RecordObservableInstruments();
         return measured;

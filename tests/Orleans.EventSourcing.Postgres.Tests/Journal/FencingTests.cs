@@ -1,4 +1,5 @@
 using Bank.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Xunit;
 
@@ -6,6 +7,8 @@ namespace Orleans.EventSourcing.Postgres.Tests.Journal;
 
 public sealed class FencingTests(PrivatePostgres postgres) : JournalTest(postgres)
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
     [Fact]
     public async Task A_fenced_silo_writes_and_confirms_nothing_any_more_and_is_told_once()
     {
@@ -78,6 +81,38 @@ public sealed class FencingTests(PrivatePostgres postgres) : JournalTest(postgre
         Assert.False(loading.IsCompleted);
         fences.Open.SetResult();
         Assert.Single((await loading).Events);
+    }
+
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(0, false)]
+    [InlineData(4, true)]
+    [InlineData(4, false)]
+    public async Task A_silo_that_knows_an_event_that_the_journal_has_lost_writes_and_confirms_nothing_any_more(int grownAgain, bool itsOwn)
+    {
+        await using var network = new TcpProxy(Database.App);
+        var (fences, other) = (new CountingFences(), Open());
+        var journal = OpenThrough(network, fences: fences);
+        await using var tailer = new JournalTailer(
+            new() { ConnectionString = network.Through(Database.App) }, new(), journal, TimeProvider.System,
+            NullLogger<JournalTailer>.Instance);
+        using var subscription = await tailer.SubscribeAsync(default, null, 10, Cancellation);
+        await journal.AppendAsync(Make.First("account-1"));
+        Assert.IsType<AppendOutcome.Appended>(await (itsOwn ? journal : other).AppendAsync(Make.First("account-2")));
+        await Eventually.UntilAsync("the process has heard of it", () => tailer.Position.Value == 2, Patience);
+
+        network.Refusing = true;
+        network.CutAll();
+        await RestoreToAsync(1);
+        for (var n = 0; n < grownAgain; n++)
+            await other.AppendAsync(Make.First($"account-3{n}"));
+        network.Refusing = false;
+        await Eventually.UntilAsync("the tailer stands at the new head", () => tailer.Position.Value == 1 + grownAgain, Patience);
+        var before = await RecordAsync();
+
+        Assert.IsNotType<AppendOutcome.Appended>(await journal.AppendAsync(Make.First("account-4")));
+        Assert.IsType<Answer.Unavailable>(await journal.AskAsync(new("account-1", null)));
+        Assert.Equal((before, 1), (await RecordAsync(), fences.Told));
     }
 
     private async Task FenceAsync(string silo)

@@ -63,7 +63,8 @@ public abstract class JournalTest(PrivatePostgres postgres) : IAsyncLifetime
     private protected RecordingLogger Logged { get; } = new();
 
     /// <summary>A journal whose appends, and nothing else of it, go through a proxy.</summary>
-    protected PostgresJournal OpenThrough(TcpProxy proxy, Action<PostgresJournalOptions>? configure = null) => Open(options =>
+    protected PostgresJournal OpenThrough(
+        TcpProxy proxy, Action<PostgresJournalOptions>? configure = null, ISiloFences? fences = null) => Open(options =>
     {
         options.ConfigureDataSource = source =>
         {
@@ -71,7 +72,7 @@ public abstract class JournalTest(PrivatePostgres postgres) : IAsyncLifetime
                 (settings.Host, settings.Port) = ("127.0.0.1", proxy.Port);
         };
         configure?.Invoke(options);
-    });
+    }, fences: fences);
 
     protected async Task<T> ScalarAsync<T>(string sql)
     {
@@ -90,6 +91,15 @@ public abstract class JournalTest(PrivatePostgres postgres) : IAsyncLifetime
 
     /// <summary>Runs a statement as superuser in the test's database, past every trigger.</summary>
     protected Task TamperAsync(string sql) => AsSuperuserAsync($"SET session_replication_role = replica; {sql}");
+
+    /// <summary>The journal as a backup of an earlier moment has it.</summary>
+    protected Task RestoreToAsync(long position) => TamperAsync(
+        $"""
+        DELETE FROM journal.events WHERE position > {position};
+        DELETE FROM journal.batches WHERE last_position > {position};
+        UPDATE journal.head SET (position, batch, chain) = (SELECT last_position, batch, chain FROM journal.batches
+            ORDER BY batch DESC LIMIT 1);
+        """);
 
     protected async Task AsSuperuserAsync(string sql)
     {

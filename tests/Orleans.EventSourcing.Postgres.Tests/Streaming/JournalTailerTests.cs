@@ -288,19 +288,4 @@ public sealed class JournalTailerTests(PrivatePostgres postgres) : JournalTest(p
 
         return heard;
     }
-
-    private async Task RestoreToAsync(long position)
-    {
-        var superuser = new NpgsqlConnectionStringBuilder(Postgres.Server.SuperuserConnectionString) { Database = Database.Name };
-        await using var source = NpgsqlDataSource.Create(superuser.ConnectionString);
-        await using var command = source.CreateCommand(
-            $"""
-            SET session_replication_role = replica;
-            DELETE FROM journal.events WHERE position > {position};
-            DELETE FROM journal.batches WHERE last_position > {position};
-            UPDATE journal.head SET (position, batch, chain) = (SELECT last_position, batch, chain FROM journal.batches
-                ORDER BY batch DESC LIMIT 1);
-            """);
-        await command.ExecuteNonQueryAsync(Cancellation);
-    }
 }
