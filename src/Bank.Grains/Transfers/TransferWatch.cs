@@ -12,7 +12,7 @@ public sealed record OverdueTransfer(Guid TransferId, string Phase, DateTimeOffs
 /// <summary>How many transfers are under way, and how many of them are overdue.</summary>
 /// <param name="Open">In the table.</param>
 /// <param name="Overdue">Of these.</param>
-/// <param name="BehindSeconds">How long ago the oldest event was recorded that the table does not know of yet; 0 where it knows all.</param>
+/// <param name="BehindSeconds">Age of the oldest event that the table does not know of yet; 0 where it knows all.</param>
 public sealed record TransferCounts(long Open, long Overdue, double BehindSeconds);
 
 /// <summary>The table of open transfers, which is folded from the journal and is no part of it: see <c>sql/work</c>.</summary>
@@ -84,10 +84,11 @@ public sealed class TransferWatch : IDisposable
     {
         await using var count = _database.CreateCommand(
             """
-            SELECT count(*), count(*) FILTER (WHERE last_step_at < clock_timestamp() - $1), greatest(0, extract(epoch FROM clock_timestamp() - (
-                SELECT e.recorded_at FROM journal.events e
-                WHERE e.position > (SELECT c.position FROM work.checkpoints c WHERE c.name = 'open_transfers')
-                ORDER BY e.position LIMIT 1)))::double precision
+            SELECT count(*), count(*) FILTER (WHERE last_step_at < clock_timestamp() - $1),
+                greatest(0, extract(epoch FROM clock_timestamp() - (
+                    SELECT e.recorded_at FROM journal.events e
+                    WHERE e.position > (SELECT c.position FROM work.checkpoints c WHERE c.name = 'open_transfers')
+                    ORDER BY e.position LIMIT 1)))::double precision
             FROM work.open_transfers
             """);
         count.Parameters.Add(new() { Value = _options.TransferOverdueAfter });

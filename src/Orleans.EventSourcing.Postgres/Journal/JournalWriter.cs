@@ -46,7 +46,7 @@ internal sealed class JournalWriter : IAsyncDisposable
     /// <param name="time">The clock of all of them.</param>
     /// <param name="log">Told of what goes wrong.</param>
     /// <param name="known">What the journal must have; told of what is appended.</param>
-    /// <param name="onFenced">Called once when this silo may not write any more: it is fenced, or the journal was restored under it.</param>
+    /// <param name="onFenced">Called once when this silo may not write any more: fenced, or the journal was restored under it.</param>
     public JournalWriter(
         string silo, NpgsqlDataSource database, HeadWatch headWatch, PostgresJournalOptions options, JournalMetrics metrics,
         TimeProvider time, ILogger log, LastKnown known, Action onFenced)

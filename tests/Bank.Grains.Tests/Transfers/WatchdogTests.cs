@@ -163,13 +163,20 @@ public sealed class WatchdogTests(PrivatePostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task More_transfers_than_are_resumed_at_once_and_none_of_them_to_be_helped_keep_nobody_else_waiting()
     {
+        var (transfer, source, destination) = (Guid.NewGuid(), await silo.Grains.OpenAsync(100_00), await silo.Grains.OpenAsync(0));
+        await Eventually.UntilAsync(
+            "the table has begun",
+            () => ScalarAsync<long>("SELECT position FROM work.checkpoints"),
+            position => position == 2,
+            Patience);
         // Before the last of them has been resumed, the first is overdue again.
         await ScalarAsync<object>(
             $"""
             INSERT INTO work.open_transfers SELECT gen_random_uuid(), 'sending', 1, now() - interval '1 hour'
-            FROM generate_series(1, {16 * TransferWatchdogGrain.AtOnce})
+            FROM generate_series(1, {64 * TransferWatchdogGrain.AtOnce})
             """);
-        var (transfer, source, destination) = (Guid.NewGuid(), await silo.Grains.OpenAsync(100_00), await silo.Grains.OpenAsync(0));
+        await Eventually.UntilAsync(
+            "a round has begun", () => log.Any(line => line.Contains("in phase sending", StringComparison.Ordinal)), Patience);
         var sent = points.Hold(source, "TransferSent", Side.Before);
         var request = silo.Grains.TransferAsync(transfer, source, destination, 10_00);
         await sent.Reached;
