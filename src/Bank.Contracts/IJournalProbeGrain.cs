@@ -1,6 +1,6 @@
 namespace Bank.Contracts;
 
-/// <summary>Tells a gateway whether some silo's writer can append. Key 0.</summary>
+/// <summary>Tells a gateway whether some silo's writer can append. Any key: a client spreads its calls over the silos by it.</summary>
 [Alias("bank.IJournalProbeGrain")]
 public interface IJournalProbeGrain : IGrainWithIntegerKey
 {
