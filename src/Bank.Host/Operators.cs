@@ -12,8 +12,8 @@ internal sealed class OperatorsOnly
 
 /// <summary>
 /// Who runs the bank: until callers sign in, peers on loopback and in the networks that the setting <c>Operators__Networks</c> names,
-/// whatever the server listens on. A request that came through a proxy has the proxy's address, so it is nobody's; and a name other than
-/// this machine's own in <c>Host</c> belongs to a page that was made to point here.
+/// whatever the server listens on. A request that came through a proxy has the proxy's address, so it is nobody's; and a name in
+/// <c>Host</c>, other than <c>localhost</c>, may belong to a page that was made to point here.
 /// </summary>
 internal sealed class Operators
 {
@@ -33,12 +33,15 @@ internal sealed class Operators
     {
         if (http.Connection.RemoteIpAddress is not { } peer || Traces.Any(http.Request.Headers.ContainsKey))
             return false;
+        // A proxy that says nothing of itself: nginx forwards so, unless it is told otherwise.
+        if (HttpProtocol.IsHttp10(http.Request.Protocol))
+            return false;
+        var host = http.Request.Host.Host;
+        if (host is not "localhost" && !IPAddress.TryParse(host.Trim('[', ']'), out _))
+            return false;
         if (peer.IsIPv4MappedToIPv6)
             peer = peer.MapToIPv4();
-        if (!IPAddress.IsLoopback(peer))
-            return _networks.Any(network => network.Contains(peer));
-        var host = http.Request.Host.Host;
-        return host is "localhost" || IPAddress.TryParse(host.Trim('[', ']'), out _);
+        return IPAddress.IsLoopback(peer) || _networks.Any(network => network.Contains(peer));
     }
 
     /// <summary>After routing: what decides is the route that was found, not how its path was written.</summary>

@@ -144,6 +144,27 @@ public sealed class OpenBankTests(OpenBank open) : IClassFixture<OpenBank>
     }
 
     [Fact]
+    public async Task The_dashboard_is_there_for_operators_and_what_would_activate_grains_is_not_however_it_is_written()
+    {
+        using var client = new HttpClient();
+        foreach (var path in (string[])["/dashboard", "/dashboard/version", "/dashboard/v%65rsion", "/Dashboard/VERSION/"])
+            Assert.Equal((path, HttpStatusCode.OK), (path, await StatusAsync(path)));
+        foreach (var path in (string[])[
+            "/dashboard/GrainState", "/dashboard/GrainState/", "/Dashboard/grainSTATE", "/dashboard/GrainSt%61te",
+            "/dashboard//GrainState", "/dashboard/./GrainState", "/dashboard/version/../GrainState"])
+            Assert.Equal(
+                (path, HttpStatusCode.NotFound), (path, await StatusAsync($"{path}?grainId=x&grainType=Bank.Grains.JournalProbeGrain")));
+
+        async Task<HttpStatusCode> StatusAsync(string path)
+        {
+            var asWritten = new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true };
+            using var answer = await client.GetAsync(
+                new Uri($"{open.Bank.Address.GetLeftPart(UriPartial.Authority)}{path}", asWritten), Cancellation);
+            return answer.StatusCode;
+        }
+    }
+
+    [Fact]
     public void The_database_server_is_out_of_reach_of_the_terminal_s_Ctrl_C() =>
         Assert.NotEqual(SessionOf(open.Bank.Id), SessionOf(open.Postgres!.Value));
 
