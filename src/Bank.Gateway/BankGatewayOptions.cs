@@ -26,4 +26,27 @@ public sealed class BankGatewayOptions
 
     /// <summary>How long a query waits for the position that it was asked to know of; default 2 s.</summary>
     public TimeSpan PositionWithin { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>What is wrong with these settings: a sentence each, which names the setting; empty when all is well.</summary>
+    public IReadOnlyList<string> FindProblems()
+    {
+        var problems = new List<string>();
+        Require(CommandsInFlight >= 1, nameof(CommandsInFlight), $"must be at least 1, not {CommandsInFlight}");
+        Require(LiveWaiting >= 1, nameof(LiveWaiting), $"must be at least 1, not {LiveWaiting}");
+        Lasts(AnswerWithin, nameof(AnswerWithin), TimeSpan.FromMilliseconds(1));
+        Lasts(LiveBeat, nameof(LiveBeat), TimeSpan.FromMilliseconds(1));
+        Lasts(LiveFarewell, nameof(LiveFarewell), TimeSpan.Zero);
+        Lasts(PositionWithin, nameof(PositionWithin), TimeSpan.Zero);
+        return problems;
+
+        // A number without a unit is one of days, and no timer counts to fifty of them.
+        void Lasts(TimeSpan value, string setting, TimeSpan least) => Require(
+            value >= least && value <= TimeSpan.FromDays(1), setting, $"must be between {least} and a day, not {value}");
+
+        void Require(bool condition, string setting, string what)
+        {
+            if (!condition)
+                problems.Add($"{nameof(BankGatewayOptions)}.{setting} {what}.");
+        }
+    }
 }

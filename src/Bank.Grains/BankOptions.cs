@@ -23,6 +23,27 @@ public sealed class BankOptions
 
     /// <summary>How often the watchdog looks; default 1 s.</summary>
     public TimeSpan TransferWatchInterval { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>What is wrong with these settings: a sentence each, which names the setting; empty when all is well.</summary>
+    public IReadOnlyList<string> FindProblems()
+    {
+        var problems = new List<string>();
+        Require(RecentCommands >= 1, nameof(RecentCommands), $"must be at least 1, not {RecentCommands}");
+        Lasts(TransferAnswerAfter, nameof(TransferAnswerAfter), TimeSpan.Zero);
+        Lasts(TransferOverdueAfter, nameof(TransferOverdueAfter), TimeSpan.FromMilliseconds(1));
+        Lasts(TransferWatchInterval, nameof(TransferWatchInterval), TimeSpan.FromMilliseconds(1));
+        return problems;
+
+        // A number without a unit is one of days, and no timer counts to fifty of them.
+        void Lasts(TimeSpan value, string setting, TimeSpan least) => Require(
+            value >= least && value <= TimeSpan.FromDays(1), setting, $"must be between {least} and a day, not {value}");
+
+        void Require(bool condition, string setting, string what)
+        {
+            if (!condition)
+                problems.Add($"{nameof(BankOptions)}.{setting} {what}.");
+        }
+    }
 }
 
 /// <summary>What the engine needs to know of the bank.</summary>

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Bank.Contracts;
 using Bank.Gateway;
 using Bank.Grains;
@@ -115,7 +116,9 @@ public static class Composition
     /// <summary>Adds the REST API.</summary>
     public static IHostApplicationBuilder AddBankGateway(this IHostApplicationBuilder builder)
     {
-        builder.Services.AddBankGateway(builder.Configuration.GetSection("Gateway").Get<BankGatewayOptions>());
+        var gateway = builder.Configuration.GetSection("Gateway").Get<BankGatewayOptions>() ?? new();
+        Refuse(gateway.FindProblems());
+        builder.Services.AddBankGateway(gateway);
         return builder;
     }
 
@@ -164,6 +167,7 @@ public static class Composition
     private static BankOptions AddShared(this IHostApplicationBuilder builder, string connectionString)
     {
         var bank = builder.Configuration.GetSection("Bank").Get<BankOptions>() ?? new();
+        Refuse(bank.FindProblems());
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(bank);
         // Whoever uses it leaves a session as it was: to reset it would be a statement more for each that is sent.
@@ -175,6 +179,12 @@ public static class Composition
         var partitions = builder.Configuration.GetValue("Streams:Partitions", new JournalStreamOptions().Partitions);
         builder.Services.AddBankQueries(connectionString, partitions);
         return bank;
+    }
+
+    private static void Refuse(IReadOnlyList<string> problems)
+    {
+        if (problems.Count > 0)
+            throw new OrleansConfigurationException(string.Join(' ', problems));
     }
 
     // The log of a silo is its operator's, in a terminal or in what collects it. To sample all instruments every second, as is the default,
@@ -196,10 +206,18 @@ public static class Composition
         options.DeathVoteExpirationTimeout = TimeSpan.FromSeconds(30);
     }
 
-    private static IPAddress Address(string hostOrAddress) =>
-        IPAddress.TryParse(hostOrAddress, out var address) ? address
-        : Dns.GetHostAddresses(hostOrAddress) is [var first, ..] ? first
-        : throw new OrleansConfigurationException($"Orleans__Endpoints__AdvertisedIPAddress: {hostOrAddress} has no address.");
+    private static IPAddress Address(string hostOrAddress)
+    {
+        try
+        {
+            return IPAddress.TryParse(hostOrAddress, out var address) ? address : Dns.GetHostAddresses(hostOrAddress)[0];
+        }
+        catch (SocketException e)
+        {
+            throw new OrleansConfigurationException(
+                $"Orleans__Endpoints__AdvertisedIPAddress is \"{hostOrAddress}\", which has no address: {e.Message}.", e);
+        }
+    }
 
     private static void Name(ClusterOptions options, IConfiguration settings)
     {

@@ -177,7 +177,7 @@ internal static class Up
     }
 
     // Found out now, a wrong setting is one sentence; a start that fails is logged as a fault of the program.
-    private static void RefuseWrongSettings(IServiceProvider services)
+    internal static void RefuseWrongSettings(IServiceProvider services)
     {
         _ = services.GetRequiredService<PostgresJournalOptions>();
         foreach (var validator in services.GetServices<IConfigurationValidator>())

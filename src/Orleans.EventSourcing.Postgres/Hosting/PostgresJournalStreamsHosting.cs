@@ -23,7 +23,6 @@ public static class PostgresJournalStreamsHosting
     public static ISiloBuilder AddPostgresJournalStreams(this ISiloBuilder builder, Action<JournalStreamOptions>? configure = null)
     {
         builder.Services.AddPostgresJournalTailer(configure);
-        builder.Services.AddSingleton<IConfigurationValidator, StreamSettings>();
         Add(JournalStreams.Projections, StreamPubSubType.ImplicitOnly, static options => options.Partitions);
         Add(JournalStreams.Provider, StreamPubSubType.ExplicitGrainBasedAndImplicit, static _ => 1);
         return builder;
@@ -58,6 +57,7 @@ public static class PostgresJournalStreamsHosting
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddOptions<JournalStreamOptions>().Configure(configure ?? (static _ => { }));
+        services.AddSingleton<IConfigurationValidator, StreamSettings>();
         services.TryAddSingleton(static s => new JournalTailer(
             s.GetRequiredService<PostgresJournalOptions>(),
             s.GetRequiredService<IOptions<JournalStreamOptions>>().Value,

@@ -23,6 +23,7 @@ public static class PostgresProjectionsHosting
         // The partitions are those of the streams.
         services.AddOptions<ProjectionOptions>().PostConfigure<IOptions<JournalStreamOptions>>(
             static (projections, streams) => projections.Partitions = streams.Value.Partitions);
+        services.AddSingleton<IConfigurationValidator, ProjectionSettings>();
         services.AddSingleton(static s => new ProjectionRuntime(
             s.GetRequiredService<PostgresJournalOptions>(),
             s.GetRequiredService<IOptions<ProjectionOptions>>().Value,
@@ -51,6 +52,15 @@ public static class PostgresProjectionsHosting
                 (projection, n, position, within) =>
                     ProjectionGrain.Of(grains, projection, new(n, partitions)).ReachedAsync(position, within));
         });
+
+    private sealed class ProjectionSettings(IOptions<ProjectionOptions> projections) : IConfigurationValidator
+    {
+        public void ValidateConfiguration()
+        {
+            if (projections.Value.FindProblems() is { Count: > 0 } problems)
+                throw new OrleansConfigurationException(string.Join(' ', problems));
+        }
+    }
 
     // Tables are there before the first delivery.
     private sealed class ProjectionStart(ProjectionRuntime runtime, ProjectionOperations operations)

@@ -52,4 +52,32 @@ public sealed class ProjectionOptions
 
     /// <summary>How long a statement may take; default 30 s.</summary>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// What is wrong with these settings: a sentence each, which names the setting; empty when all is well. The partitions are those of
+    /// the streams, see <see cref="JournalStreamOptions.FindProblems"/>.
+    /// </summary>
+    public IReadOnlyList<string> FindProblems()
+    {
+        var problems = new List<string>();
+        AtLeastOne(BatchEvents, nameof(BatchEvents));
+        AtLeastOne(QueueEvents, nameof(QueueEvents));
+        AtLeastOne(PageEvents, nameof(PageEvents));
+        AtLeastOne(SharedPages, nameof(SharedPages));
+        AtLeastOne(Writers, nameof(Writers));
+        AtLeastOne(RebuildWriters, nameof(RebuildWriters));
+        Require(GatherFor >= TimeSpan.Zero, nameof(GatherFor), "must not be negative");
+        Require(FlushAfter > TimeSpan.Zero, nameof(FlushAfter), "must be longer than nothing");
+        Require(MaxBackoff > TimeSpan.Zero, nameof(MaxBackoff), "must be longer than nothing");
+        Require(CommandTimeout > TimeSpan.Zero, nameof(CommandTimeout), "must be longer than nothing");
+        return problems;
+
+        void AtLeastOne(int value, string setting) => Require(value >= 1, setting, $"must be at least 1, not {value}");
+
+        void Require(bool condition, string setting, string what)
+        {
+            if (!condition)
+                problems.Add($"{nameof(ProjectionOptions)}.{setting} {what}.");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 namespace Orleans.EventSourcing.Postgres;
 
-/// <summary>How a process follows the journal, and how a silo makes streams of it. Validated when the silo starts.</summary>
+/// <summary>How a process follows the journal, and how a silo makes streams of it. Validated when a silo or a client starts.</summary>
 public sealed class JournalStreamOptions
 {
     /// <summary>

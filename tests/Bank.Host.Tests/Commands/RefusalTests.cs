@@ -55,6 +55,8 @@ public sealed class RefusalTests(PrivatePostgres postgres)
     [InlineData("Journal__WriteBudget", "00:00:40", "WriteBudget")]
     [InlineData("Journal__QueueWait", "soon", "Journal:QueueWait")]
     [InlineData("Bank__RecentCommands", "many", "Bank:RecentCommands")]
+    [InlineData("Gateway__CommandsInFlight", "0", "CommandsInFlight")]
+    [InlineData("Orleans__Endpoints__AdvertisedIPAddress", "no-such-host.invalid", "Orleans__Endpoints__AdvertisedIPAddress")]
     public async Task A_setting_that_makes_no_sense_is_refused(string name, string value, string named)
     {
         var database = await postgres.CreateDatabaseAsync();
