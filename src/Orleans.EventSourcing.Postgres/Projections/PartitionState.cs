@@ -23,7 +23,7 @@ public enum PartitionState
 /// <param name="State">How it stands.</param>
 /// <param name="Position">Everything up to here is handled.</param>
 /// <param name="LagEvents">Positions that are known to lie beyond.</param>
-/// <param name="Lag">How long it has been behind without having advanced.</param>
+/// <param name="Lag">How old the first of them is, or how long it has been known where that is shorter.</param>
 /// <param name="Parked">Where it has parked.</param>
 /// <param name="Reason">Why it has parked.</param>
 public sealed record PartitionProgress(

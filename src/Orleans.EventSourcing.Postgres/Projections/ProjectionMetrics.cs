@@ -19,7 +19,7 @@ internal sealed class ProjectionMetrics : IDisposable
             "projection.lag",
             () => Each(partitions(), p => p.Lag.TotalSeconds),
             "s",
-            "How long a partition has been behind without advancing");
+            "How old the first event is that is not handled yet");
         _meter.CreateObservableGauge(
             "projection.parked",
             () => Each(

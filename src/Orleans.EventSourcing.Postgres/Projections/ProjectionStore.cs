@@ -18,7 +18,9 @@ internal sealed record Generation(int Number, int FoldVersion, int Partitions, b
 /// <param name="Replaced">Another event lies at the position than the one that was handled there.</param>
 /// <param name="Parked">Where the partition has parked, if it has; at its own position: because of the journal, not of an event.</param>
 /// <param name="Reason">Why it has parked.</param>
-internal sealed record Checkpoint(Position Position, Position Head, bool Paused, bool Replaced, Position? Parked, string? Reason)
+/// <param name="Next">When the first event beyond the position was recorded; null where there is none.</param>
+internal sealed record Checkpoint(
+    Position Position, Position Head, bool Paused, bool Replaced, Position? Parked, string? Reason, DateTimeOffset? Next)
 {
     /// <summary>What was handled is not what the journal holds.</summary>
     public bool IsOfAnotherJournal => Position > Head || Replaced;
@@ -105,7 +107,8 @@ internal sealed class ProjectionStore(NpgsqlDataSource database, TimeProvider ti
     {
         await using var command = database.CreateCommand(
             """
-            SELECT c.position, h.position, p.paused, coalesce(c.event_id <> e.event_id, false), c.parked_position, c.parked_reason
+            SELECT c.position, h.position, p.paused, coalesce(c.event_id <> e.event_id, false), c.parked_position, c.parked_reason,
+                   (SELECT n.recorded_at FROM journal.events n WHERE n.position > c.position ORDER BY n.position LIMIT 1)
             FROM readmodel.checkpoints c
             JOIN readmodel.projections p ON p.name = c.projection
             CROSS JOIN journal.head h
@@ -121,7 +124,8 @@ internal sealed class ProjectionStore(NpgsqlDataSource database, TimeProvider ti
                 reader.GetBoolean(2),
                 reader.GetBoolean(3),
                 reader.IsDBNull(4) ? null : new Position(reader.GetInt64(4)),
-                reader.IsDBNull(5) ? null : reader.GetString(5))
+                reader.IsDBNull(5) ? null : reader.GetString(5),
+                reader.IsDBNull(6) ? null : reader.GetFieldValue<DateTimeOffset>(6))
             : null;
     }
 

@@ -41,7 +41,7 @@ internal sealed class ProjectionTrack
     private bool _doubted;
     private Position? _parked;
     private string? _reason;
-    private long _behindSince;
+    private DateTimeOffset _behindSince;
 
     public ProjectionTrack(
         ProjectionRuntime runtime, Projection projection, Generation generation, Partition partition, CancellationToken stop)
@@ -66,7 +66,9 @@ internal sealed class ProjectionTrack
         {
             lock (_gate)
             {
-                var behind = _known > _handled ? _runtime.Time.GetElapsedTime(_behindSince) : TimeSpan.Zero;
+                var behind = _known > _handled ? _runtime.Time.GetUtcNow() - _behindSince : TimeSpan.Zero;
+                // What was recorded by a clock that is ahead of this one is no less than new.
+                behind = behind > TimeSpan.Zero ? behind : TimeSpan.Zero;
                 return new(_state, _handled, _known > _handled ? _known.Value - _handled.Value : 0, behind, _parked, _reason);
             }
         }
@@ -275,9 +277,13 @@ internal sealed class ProjectionTrack
             _offered.Clear();
             _offeredEvents = 0;
             // What was handled in memory only stays so, unless the checkpoint is elsewhere or the journal has lost it.
-            if (checkpoint.Position > _handled || checkpoint.Position < _durable || checkpoint.Head < _handled)
+            var moved = checkpoint.Position > _handled || checkpoint.Position < _durable || checkpoint.Head < _handled;
+            if (moved)
                 _handled = checkpoint.Position;
             Know(checkpoint.Head);
+            // It may have been behind before this process began to look.
+            if (moved && checkpoint.Next is { } next)
+                _behindSince = next;
         }
 
         _durable = checkpoint.Position;
@@ -345,7 +351,7 @@ internal sealed class ProjectionTrack
         var events = all.Where(e => _projection.EventTypes.Contains(e.EventType)).ToList();
         if (events.Count == 0)
         {
-            Handled(to);
+            Handled(to, all);
             // New tables wait to be swapped, which asks for their checkpoints.
             if (!Generation.Serving || _runtime.Time.GetElapsedTime(_committed) > _runtime.Options.FlushAfter)
                 await FlushAsync(stop).ConfigureAwait(false);
@@ -362,7 +368,7 @@ internal sealed class ProjectionTrack
         {
             await CommitAsync(events, to, stop).ConfigureAwait(false);
             _runtime.Metrics.Applied(_projection.Name, events, Generation.Serving, _runtime.Time);
-            Handled(to);
+            Handled(to, events);
         }
         catch (Exception e) when (!IsOfTheDatabase(e) && e is not OperationCanceledException)
         {
@@ -426,12 +432,15 @@ internal sealed class ProjectionTrack
             _reload = true;
     }
 
-    private void Handled(Position to)
+    private void Handled(Position to, IReadOnlyList<RecordedEvent> events)
     {
         lock (_gate)
         {
             _handled = to;
-            _behindSince = _runtime.Time.GetTimestamp();
+            // What is left is no older than the last of these. Nor is it older than the moment at which the partition fell behind, which
+            // counts where it has been idle since its last event.
+            if (events.Count > 0 && events[^1].RecordedAt > _behindSince)
+                _behindSince = events[^1].RecordedAt;
             Answer();
         }
     }
@@ -460,7 +469,7 @@ internal sealed class ProjectionTrack
     private void Know(Position position)
     {
         if (_known <= _handled && position > _handled)
-            _behindSince = _runtime.Time.GetTimestamp();
+            _behindSince = _runtime.Time.GetUtcNow();
         if (position > _known)
             _known = position;
     }

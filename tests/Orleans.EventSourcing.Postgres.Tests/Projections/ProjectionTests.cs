@@ -158,6 +158,66 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
     }
 
     [Fact]
+    public async Task Lag_is_the_age_of_the_oldest_event_that_is_not_handled_also_while_the_partition_advances()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        using var pages = new SemaphoreSlim(0);
+        var runtime = Runtime(new Paged(pages), new() { Partitions = Partitions, PageEvents = 10 }, time);
+        await runtime.EnsureAsync(Cancellation);
+        Open(runtime);
+        var number = Partition.Of(StreamSlot.Of("account-1"), Partitions).Number;
+        await Eventually.UntilAsync("it runs", () => _open[number].Serving?.State == PartitionState.Running, Patience);
+
+        for (var step = 1; step <= 5; step++)
+        {
+            await KnowAsync(100);
+            pages.Release();
+            await HandledAsync(10 * step);
+            time.Advance(TimeSpan.FromMinutes(1));
+            Assert.Equal(await AgeAsync(10 * step), Lag());
+        }
+
+        Assert.InRange(Lag(), TimeSpan.FromMinutes(4), TimeSpan.FromMinutes(5));
+
+        // Whoever takes the partition over knows it, too.
+        var closed = _open[number].DisposeAsync();
+        pages.Release();
+        await closed;
+        _open[number] = runtime.Open("counted", number, WakeAsync);
+        await Eventually.UntilAsync("it runs again", () => _open[number].Serving?.State == PartitionState.Running, Patience);
+        Assert.Equal(await AgeAsync(_open[number].Serving!.Position.Value + 1), Lag());
+
+        // What comes after a silence counts from when it is known.
+        pages.Release(100);
+        await HandledAsync(500);
+        Assert.Equal(TimeSpan.Zero, Lag());
+        while (pages.Wait(0, Cancellation))
+            continue;
+        time.Advance(TimeSpan.FromHours(1));
+        await KnowAsync(1);
+        time.Advance(TimeSpan.FromSeconds(3));
+        Assert.Equal(TimeSpan.FromSeconds(3), Lag());
+        pages.Release(100);
+
+        // The end of an interval and none of its events, which are read from the table.
+        async Task KnowAsync(int events)
+        {
+            Position last = default;
+            for (var n = 0; n < events; n++)
+                last = await AppendAsync("account-1");
+            _open[number].Offer(new(new(number, 2 * Partitions), default, last, []));
+        }
+
+        Task HandledAsync(long position) => Eventually.UntilAsync(
+            $"everything up to {position} is handled", () => _open[number].Serving?.Position.Value == position, Patience);
+
+        TimeSpan Lag() => _open[number].Serving!.Lag;
+
+        async Task<TimeSpan> AgeAsync(long position) => time.GetUtcNow()
+            - await ScalarAsync<DateTime>($"SELECT recorded_at FROM journal.events WHERE position = {position}");
+    }
+
+    [Fact]
     public async Task An_event_that_cannot_be_applied_parks_its_partition_until_an_operator_skips_it()
     {
         var projection = new CountedEvents();
@@ -536,6 +596,17 @@ public sealed class ProjectionTests(PrivatePostgres postgres) : JournalTest(post
         public override void Write(IReadOnlyList<RecordedEvent> events, ProjectionBatch batch)
         {
             if (!release.IsCompleted)
+                throw new TimeoutException("not yet");
+            base.Write(events, batch);
+        }
+    }
+
+    // Writes as many pages as it is let.
+    private sealed class Paged(SemaphoreSlim pages) : CountedEvents
+    {
+        public override void Write(IReadOnlyList<RecordedEvent> events, ProjectionBatch batch)
+        {
+            if (!pages.Wait(Patience))
                 throw new TimeoutException("not yet");
             base.Write(events, batch);
         }
