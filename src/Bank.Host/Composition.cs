@@ -171,8 +171,8 @@ public static class Composition
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(bank);
         // Whoever uses it leaves a session as it was: to reset it would be a statement more for each that is sent.
-        builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(
-            new NpgsqlConnectionStringBuilder(connectionString) { NoResetOnClose = true }.ConnectionString));
+        builder.Services.AddSingleton<NpgsqlDataSource>(_ => new NpgsqlDataSourceBuilder(
+            new NpgsqlConnectionStringBuilder(connectionString) { NoResetOnClose = true }.ConnectionString) { Name = "bank" }.Build());
         builder.Services.AddSingleton<BankMetrics>();
         builder.Services.AddSingleton(typeof(GrainReferences<>));
         builder.Services.AddSingleton<TransferWatch>();

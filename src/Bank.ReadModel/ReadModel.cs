@@ -44,7 +44,7 @@ public sealed class ReadModels(NpgsqlDataSource database, ProjectionWaits waits)
             AutoPrepareMinUsages = 2,
         };
         settings.Options += " -c jit=off -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
-        return NpgsqlDataSource.Create(settings.ConnectionString);
+        return new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = settings.ApplicationName }.Build();
     }
 
     /// <summary>Closes the connections.</summary>

@@ -14,7 +14,8 @@ internal static class ClusterCommand
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(5);
 
-    // A member has up to five pools, and two connections of its own: seven members find room on the private server.
+    // A silo has up to five pools (a gateway four) and three connections beside them, but never all: seven members find room on the private
+    // server.
     private const int PoolSize = LocalPostgres.MaxConnections / 7 / 5;
 
     /// <summary>What the command line says.</summary>

@@ -18,7 +18,7 @@ internal sealed class SiloFences(
     PostgresJournalOptions options,
     ILogger<SiloFences> log) : ISiloFences, ILifecycleParticipant<ISiloLifecycle>, IAsyncDisposable
 {
-    private readonly NpgsqlDataSource _database = JournalDatabase.BuildReads(options);
+    private readonly NpgsqlDataSource _database = JournalDatabase.BuildFences(options);
     private readonly Lock _gate = new();
     private Task _fencing = Task.CompletedTask;
     private ImmutableHashSet<string> _fenced = [];

@@ -44,6 +44,18 @@ internal sealed class JournalDatabase : IAsyncDisposable
             Options = WithPinnedPlans(options),
         });
 
+    /// <summary>For fences, which are rare: a connection for each, and no pool that nobody would see fill up.</summary>
+    public static NpgsqlDataSource BuildFences(PostgresJournalOptions options) =>
+        Build(options, new(options.ConnectionString)
+        {
+            ApplicationName = "journal fences",
+            Pooling = false,
+            Multiplexing = false,
+            CommandTimeout = (int)Math.Ceiling(options.ReadTimeout.TotalSeconds),
+            Timeout = (int)Math.Ceiling(options.ReadTimeout.TotalSeconds),
+            Options = WithPinnedPlans(options),
+        });
+
     /// <summary>For the tailer's one connection, which listens and reads.</summary>
     public static NpgsqlDataSource BuildTail(PostgresJournalOptions options) =>
         Build(options, new(options.ConnectionString)
@@ -92,7 +104,8 @@ internal sealed class JournalDatabase : IAsyncDisposable
 
     private static NpgsqlDataSource Build(PostgresJournalOptions options, NpgsqlConnectionStringBuilder settings)
     {
-        var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString);
+        // What metrics call its pool; by default that is the connection string.
+        var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = settings.ApplicationName };
         options.ConfigureDataSource?.Invoke(builder);
         return builder.Build();
     }
