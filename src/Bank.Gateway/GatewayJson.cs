@@ -63,7 +63,8 @@ internal sealed record ProblemDocument(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyDictionary<string, string[]>? Errors,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Guid? TransferId,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? TransferStatus,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? Position);
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? Position,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? CorrelationId);
 
 /// <summary>JSON that goes out as the journal holds it.</summary>
 internal readonly record struct RawJson(ReadOnlyMemory<byte> Utf8);

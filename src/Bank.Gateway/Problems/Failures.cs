@@ -1,3 +1,4 @@
+using Bank.Gateway.Requests;
 using Bank.ReadModel;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -24,7 +25,11 @@ internal sealed class Failures(RequestDelegate next, ILogger<Failures> log)
                 return;
             var problem = Of(e, http.Request);
             if (!IsForeseen(e))
-                log.RequestFailed(http.Request.Method, http.Request.Path, problem.Code, e);
+            {
+                problem = problem with { CorrelationId = CommandHeaders.CorrelationOf(http) };
+                log.RequestFailed(http.Request.Method, http.Request.Path, problem.Code, problem.CorrelationId, e);
+            }
+
             http.Response.Clear();
             await problem.ExecuteAsync(http);
         }

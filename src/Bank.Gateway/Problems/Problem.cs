@@ -16,6 +16,9 @@ internal sealed record Problem(string Code) : IResult
     /// <summary>The recorded transfer that the error tells of; its status is 422 then, whatever the code means elsewhere.</summary>
     public EndedTransfer? Transfer { get; init; }
 
+    /// <summary>Where the log has more to say than the client is told: what the request is called there.</summary>
+    public string? CorrelationId { get; init; }
+
     /// <summary>One thing is wrong with a request.</summary>
     /// <param name="field">Of the body, of the query, or a header; <c>body</c> as a whole.</param>
     /// <param name="error">A clause whose subject is the field.</param>
@@ -40,7 +43,8 @@ internal sealed record Problem(string Code) : IResult
             Errors,
             Transfer?.TransferId,
             Transfer?.Status,
-            Transfer?.Position);
+            Transfer?.Position,
+            CorrelationId);
         await response.WriteAsJsonAsync(
             document, GatewayJson.Default.ProblemDocument, "application/problem+json", httpContext.RequestAborted);
     }

@@ -45,8 +45,11 @@ internal sealed record CommandHeaders(string Key, long? IfMatch, string Correlat
         if (http.Request.Headers.IfMatch is { Count: > 0 } tags && !(tags is [{ } tag] && TryReadVersion(tag, out ifMatch)))
             errors.Add(HeaderNames.IfMatch, "must be * or one entity tag, such as \"3\"");
         errors.ThrowIfAny();
-        return new(key, ifMatch, Activity.Current?.TraceId.ToHexString() ?? http.TraceIdentifier);
+        return new(key, ifMatch, CorrelationOf(http));
     }
+
+    /// <summary>What a request is called in the record, in logs and in traces: the id of its trace.</summary>
+    public static string CorrelationOf(HttpContext http) => Activity.Current?.TraceId.ToHexString() ?? http.TraceIdentifier;
 
     /// <summary>What travels with the command.</summary>
     public CommandContext For(Guid commandId, DateTimeOffset sentAt) => new(commandId, CorrelationId, Principal: null, IfMatch, sentAt);

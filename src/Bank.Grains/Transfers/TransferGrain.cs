@@ -23,6 +23,8 @@ public sealed class TransferGrain(
     private readonly TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TransferState? _known;
     private Task _drive = Task.CompletedTask;
+    // Of the request that drives it; null where it is resumed.
+    private string? _correlationId;
     private long? _balance;
     private long _position;
 
@@ -105,11 +107,13 @@ public sealed class TransferGrain(
     private void Drive(string? correlationId)
     {
         _known ??= State.State;
-        if (_drive.IsCompleted)
-            _drive = DriveAsync(correlationId);
+        if (!_drive.IsCompleted)
+            return;
+        _correlationId = correlationId;
+        _drive = DriveAsync();
     }
 
-    private async Task DriveAsync(string? correlationId)
+    private async Task DriveAsync()
     {
         while (Transfer.Next(Id, _known!) is { } action)
         {
@@ -117,10 +121,10 @@ public sealed class TransferGrain(
             {
                 var step = action switch
                 {
-                    TransferAction.Send send => await SendAsync(send, correlationId),
-                    TransferAction.Receive receive => await ReceiveAsync(receive, correlationId),
-                    TransferAction.Return back => await ReturnAsync(back, correlationId),
-                    TransferAction.Record record => await RecordAsync(record, correlationId),
+                    TransferAction.Send send => await SendAsync(send),
+                    TransferAction.Receive receive => await ReceiveAsync(receive),
+                    TransferAction.Return back => await ReturnAsync(back),
+                    TransferAction.Record record => await RecordAsync(record),
                     _ => throw new UnreachableException(action.ToString()),
                 };
                 if (step is null)
@@ -131,7 +135,7 @@ public sealed class TransferGrain(
             {
                 // The step may be recorded or not: whoever runs the driver again finds out. The watchdog does, if nobody else. Whoever
                 // waits for this run does not look for its exception, so it must have none.
-                log.TransferInterrupted(Id.Value, Transfer.Phase(_known!), e);
+                log.TransferInterrupted(Id.Value, Transfer.Phase(_known!), _correlationId, e);
                 return;
             }
 
@@ -144,7 +148,7 @@ public sealed class TransferGrain(
         DeactivateOnIdle();
     }
 
-    private async Task<ITransferStep?> SendAsync(TransferAction.Send send, string? correlationId)
+    private async Task<ITransferStep?> SendAsync(TransferAction.Send send)
     {
         var (id, to, amount, currency, description, _) = send.Command;
         // Asked before the money leaves, so that an account that was never opened, or has closed, costs no way there and back.
@@ -152,32 +156,32 @@ public sealed class TransferGrain(
         if (asked.Status != ReplyStatus.Done)
             return Interrupted(asked.Status);
         var reply = await accounts.Of(send.Source.Value).Send(
-            new(id.Value, to.Value, amount.MinorUnits, currency.Code, description, correlationId), asked.Refusal);
+            new(id.Value, to.Value, amount.MinorUnits, currency.Code, description, _correlationId), asked.Refusal);
         if (reply.BalanceMinorUnits is { } balance)
             _balance = balance;
         return Learn(reply, balanceAfter => new TransferSent(id, to, amount, description, new(balanceAfter, currency.Digits)));
     }
 
-    private async Task<ITransferStep?> ReceiveAsync(TransferAction.Receive receive, string? correlationId)
+    private async Task<ITransferStep?> ReceiveAsync(TransferAction.Receive receive)
     {
         var (id, from, amount, currency, description) = receive.Command;
         var reply = await accounts.Of(receive.Destination.Value).Receive(
-            new(id.Value, from.Value, amount.MinorUnits, currency.Code, description, correlationId));
+            new(id.Value, from.Value, amount.MinorUnits, currency.Code, description, _correlationId));
         return Learn(reply, balanceAfter => new TransferReceived(id, from, amount, description, new(balanceAfter, currency.Digits)));
     }
 
-    private async Task<ITransferStep?> ReturnAsync(TransferAction.Return back, string? correlationId)
+    private async Task<ITransferStep?> ReturnAsync(TransferAction.Return back)
     {
         var (id, to, amount, description) = back.Command;
         var currency = _known!.Request.Currency;
         var reply = await accounts.Of(back.Source.Value).Return(
-            new(id.Value, to.Value, amount.MinorUnits, currency.Code, description, correlationId));
+            new(id.Value, to.Value, amount.MinorUnits, currency.Code, description, _correlationId));
         return Learn(reply, balanceAfter => new TransferReturned(id, to, amount, description, new(balanceAfter, currency.Digits)));
     }
 
-    private async Task<ITransferStep?> RecordAsync(TransferAction.Record record, string? correlationId)
+    private async Task<ITransferStep?> RecordAsync(TransferAction.Record record)
     {
-        var context = new CommandContext(DerivedId.Step(Id, record.Step), correlationId);
+        var context = new CommandContext(DerivedId.Step(Id, record.Step), _correlationId);
         // The way back, like the way there, is work whose money is in flight.
         var lane = record.Event is ReturnDecided ? Lane.Priority : Lane.Normal;
         var outcome = await ExecuteAsync(
@@ -216,7 +220,7 @@ public sealed class TransferGrain(
 
     private ITransferStep? Interrupted(ReplyStatus status)
     {
-        log.TransferWaits(Id.Value, Transfer.Phase(_known!), status);
+        log.TransferWaits(Id.Value, Transfer.Phase(_known!), status, _correlationId);
         return null;
     }
 

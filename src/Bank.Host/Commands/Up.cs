@@ -5,6 +5,7 @@ using Bank.Host.Postgres;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration.Memory;
+using Microsoft.Extensions.Logging.Console;
 using Orleans.EventSourcing.Postgres;
 
 namespace Bank.Host.Commands;
@@ -25,6 +26,21 @@ internal static class Up
         ["Logging:LogLevel:Orleans.Runtime.Silo"] = "Error",
     };
 
+    private static readonly Dictionary<string, string?> Read = new()
+    {
+        ["Logging:Console:FormatterName"] = ConsoleFormatterNames.Simple,
+        ["Logging:Console:FormatterOptions:SingleLine"] = "true",
+    };
+
+    // Scopes have the ids of request, trace and span.
+    private static readonly Dictionary<string, string?> Collected = new()
+    {
+        ["Logging:Console:FormatterName"] = ConsoleFormatterNames.Json,
+        ["Logging:Console:FormatterOptions:IncludeScopes"] = "true",
+        ["Logging:Console:FormatterOptions:TimestampFormat"] = "yyyy-MM-ddTHH:mm:ss.fffZ",
+        ["Logging:Console:FormatterOptions:UseUtcTimestamp"] = "true",
+    };
+
     /// <summary>What the command line says.</summary>
     /// <param name="Role">Null where none was asked for: everything, and what is missing is refused instead of waited for.</param>
     /// <param name="DrainDelay">How long a process that is asked to end goes on serving while it says that it is not ready.</param>
@@ -43,7 +59,7 @@ internal static class Up
         using var taken = isPrivate ? Take(settings.DataDirectory) : null;
         RefusePortInUse(settings.Urls);
 
-        await using var room = options.Role is null ? null : await WaitingRoom.OpenAsync(Web(settings), stop);
+        await using var room = options.Role is null ? null : await WaitingRoom.OpenAsync(Web(settings, options.Role), stop);
         await using var database = room is null
             ? await OpenDatabaseAsync(settings, progress, stop)
             : await AwaitDatabaseAsync(settings, room, progress, stop);
@@ -51,7 +67,7 @@ internal static class Up
         var last = isPrivate ? RunningHost.Last(settings.DataDirectory) : null;
         var siloPort = Ports.PreferredOrFree(last?.SiloPort ?? (isPrivate ? 0 : EndpointDefaults.SiloPort));
         var gatewayPort = Ports.PreferredOrFree(last?.GatewayPort ?? (isPrivate ? 0 : EndpointDefaults.GatewayPort));
-        await using var app = Build(settings, role, database, siloPort, gatewayPort, room);
+        await using var app = Build(settings, options, database, siloPort, gatewayPort, room);
         RefuseWrongSettings(app.Services);
         try
         {
@@ -135,7 +151,7 @@ internal static class Up
         }
     }
 
-    private static WebApplicationBuilder Web(HostSettings settings)
+    private static WebApplicationBuilder Web(HostSettings settings, Role? asked)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions
         {
@@ -144,16 +160,21 @@ internal static class Up
             Args = ["--hostBuilder:reloadConfigOnChange=false"],
         });
         builder.WebHost.UseUrls(settings.Urls);
-        builder.Logging.ClearProviders().AddSimpleConsole(options => options.SingleLine = true);
-        builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = Defaults });
+        builder.Logging.ClearProviders().AddConsole();
+        builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource
+        {
+            // A member's log is collected, from a container or by ./bank cluster; anybody else's is read as it comes.
+            InitialData = [.. Defaults, .. asked is not null && Console.IsOutputRedirected ? Collected : Read],
+        });
         builder.Services.AddSingleton<IHostLifetime, NoSignals>();
         return builder;
     }
 
     private static WebApplication Build(
-        HostSettings settings, Role role, Database database, int siloPort, int gatewayPort, WaitingRoom? room)
+        HostSettings settings, Options options, Database database, int siloPort, int gatewayPort, WaitingRoom? room)
     {
-        var builder = Web(settings);
+        var role = options.Role ?? Role.All;
+        var builder = Web(settings, options.Role);
         if (room is not null)
             builder.Services.AddSingleton(room);
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = DrainTimeout);
