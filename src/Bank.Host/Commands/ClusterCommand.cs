@@ -32,7 +32,7 @@ internal static class ClusterCommand
         var port = options.Port ?? new Uri(settings.Address).Port;
         progress.Report(
             $"a cluster starts: silos {options.Silos}, gateways {options.Gateways} from port {port} on, data in {settings.DataDirectory}");
-        using var taken = Up.Take(settings.DataDirectory);
+        using var taken = await Up.TakeAsync(settings with { Urls = $"http://127.0.0.1:{port}" }, stop);
         for (var gateway = 0; gateway < options.Gateways; gateway++)
             Up.RefusePortInUse($"http://127.0.0.1:{port + gateway}");
         await using var database = await Up.OpenDatabaseAsync(settings, progress, stop);
@@ -65,7 +65,6 @@ internal static class ClusterCommand
                 supervisor.Add(Role.Silo);
             for (var gateway = 0; gateway < options.Gateways; gateway++)
                 supervisor.Add(Role.Gateway);
-            new RunningHost(Environment.ProcessId, $"http://127.0.0.1:{port}", 0, 0).Write(settings.DataDirectory);
             await ShowAsync(supervisor, database.App, progress, ended.Token);
         }
         finally

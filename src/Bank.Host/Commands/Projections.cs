@@ -32,7 +32,7 @@ internal static class Projections
         HostSettings settings, IReadOnlyList<string> names, string? reason, IProgress<string> progress, CancellationToken stop)
     {
         var address = settings.ExternalApp is not null ? settings.Address
-            : RunningHost.Find(settings.DataDirectory)?.Address
+            : (await RunningHost.FindAsync(settings.DataDirectory, stop))?.Address
             ?? throw new CommandException(ExitCode.NotRunning, $"No bank runs on {settings.DataDirectory}: ./bank up starts one.");
         await using var database = await Database.OpenAsync(settings, progress, stop);
         await using var source = NpgsqlDataSource.Create(database.App);

@@ -17,7 +17,7 @@ internal static class Reset
             return ExitCode.Done;
         }
 
-        using (var taken = RunningHost.TryTake(directory))
+        using (var taken = await RunningHost.TryTakeAsync(settings, stop))
         {
             if (taken is null)
                 throw new CommandException(ExitCode.AlreadyRunning, $"A bank runs on {directory}. Stop it first: ./bank stop");
@@ -39,7 +39,8 @@ internal static class Reset
     }
 
     private static bool IsOurs(string path) => Path.GetFileName(path) is
-        "postgres" or "postgres.new" or "postgres.json" or "postgres.lock" or "postgres.users" or "host.json" or "host.lock";
+        "postgres" or "postgres.new" or "postgres.json" or "postgres.lock" or "postgres.users" or "host.json" or "host.lock"
+            or "host.turn" or "cluster" or "cluster.sock";
 
     private static bool Agreed(string directory)
     {

@@ -11,16 +11,25 @@ internal sealed record RunningHost(int ProcessId, string Address, int SiloPort, 
 {
     private const string FileName = "host.json";
 
-    /// <summary>Takes the data directory for the one host that it has; null when there is one.</summary>
-    public static IDisposable? TryTake(string directory) => FileLock.TryExclusive(LockOf(directory));
+    /// <summary>Takes the data directory for the one process that it has, and says so in it; null when there is one.</summary>
+    public static async Task<IDisposable?> TryTakeAsync(HostSettings settings, CancellationToken cancellation)
+    {
+        var directory = settings.DataDirectory;
+        using var turn = await TurnAsync(directory, cancellation);
+        if (FileLock.TryExclusive(LockOf(directory)) is not { } taken)
+            return null;
+        ((Last(directory) ?? new(0, "", 0, 0)) with { ProcessId = Environment.ProcessId, Address = settings.Address }).Write(directory);
+        return taken;
+    }
 
-    /// <summary>The host that runs now.</summary>
-    public static RunningHost? Find(string directory)
+    /// <summary>The host that runs now, be it open already or not.</summary>
+    public static async Task<RunningHost?> FindAsync(string directory, CancellationToken cancellation)
     {
         if (!File.Exists(LockOf(directory)))
             return null;
-        using var taken = TryTake(directory);
-        return taken is null ? Last(directory) : null;
+        using var turn = await TurnAsync(directory, cancellation);
+        using var free = FileLock.TryExclusive(LockOf(directory));
+        return free is null ? Last(directory) : null;
     }
 
     /// <summary>The host that runs or ran last.</summary>
@@ -37,6 +46,10 @@ internal sealed record RunningHost(int ProcessId, string Address, int SiloPort, 
         File.WriteAllText(aside, JsonSerializer.Serialize(this, HostSettings.Json));
         File.Move(aside, Path.Combine(directory, FileName), overwrite: true);
     }
+
+    // Between taking the lock and saying who has it the record is the last one's, and who only looks has the lock for a moment.
+    private static Task<IDisposable> TurnAsync(string directory, CancellationToken cancellation) =>
+        FileLock.ExclusiveAsync(Path.Combine(directory, "host.turn"), TimeProvider.System, cancellation);
 
     private static string LockOf(string directory) => Path.Combine(directory, "host.lock");
 }

@@ -44,7 +44,7 @@ internal static class Status
 
     private static async Task<Report> OfDataDirectoryAsync(string directory, CancellationToken stop)
     {
-        var host = RunningHost.Find(directory);
+        var host = await RunningHost.FindAsync(directory, stop);
         var postgres = LocalPostgres.ProcessOf(directory);
         var port = postgres is null ? null : (await LocalPostgres.AtAsync(directory, stop)).Port as int?;
         var (health, problems) = host is null ? ("stopped", []) : await HealthAsync(host.Address, stop);

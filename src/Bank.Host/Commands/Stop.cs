@@ -13,12 +13,14 @@ internal static class Stop
             throw new CommandException(
                 ExitCode.NotRunning, "ConnectionStrings__Bank is set, and such a bank has no data directory: end its process.");
 
-        if (RunningHost.Find(settings.DataDirectory) is { } running)
+        if (await RunningHost.FindAsync(settings.DataDirectory, stop) is { } running)
         {
             progress.Report($"stopping the bank on {running.Address} (process {running.ProcessId})");
-            Signals.Send(running.ProcessId, Signals.Terminate);
-            while (RunningHost.Find(settings.DataDirectory) is not null)
-                await Task.Delay(PollInterval, TimeProvider.System, stop);
+            // It may have ended just now.
+            if (!Signals.Send(running.ProcessId, Signals.Terminate) && await RunsAsync(settings.DataDirectory, running, stop))
+                throw new CommandException(
+                    ExitCode.Failed, $"Process {running.ProcessId} cannot be asked to end: it is another user's, or another container's.");
+            await UntilEndedAsync(settings.DataDirectory, running, stop);
         }
         else if (LocalPostgres.ProcessOf(settings.DataDirectory) is null)
         {
@@ -36,4 +38,14 @@ internal static class Stop
         progress.Report("stopped");
         return ExitCode.Done;
     }
+
+    /// <summary>Waits until that host has ended; another one may have its place by then.</summary>
+    public static async Task UntilEndedAsync(string directory, RunningHost host, CancellationToken stop)
+    {
+        while (await RunsAsync(directory, host, stop))
+            await Task.Delay(PollInterval, TimeProvider.System, stop);
+    }
+
+    private static async Task<bool> RunsAsync(string directory, RunningHost host, CancellationToken stop) =>
+        (await RunningHost.FindAsync(directory, stop))?.ProcessId == host.ProcessId;
 }

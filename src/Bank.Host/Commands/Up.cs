@@ -56,7 +56,7 @@ internal static class Up
                 $"A {role} of its own shares its database with others: set ConnectionStrings__Bank, or use ./bank cluster.");
         var data = isPrivate ? $"its data in {settings.DataDirectory}" : "the database of ConnectionStrings__Bank";
         progress.Report($"the {Name(role)} starts on {settings.Urls}, with {data}");
-        using var taken = isPrivate ? Take(settings.DataDirectory) : null;
+        using var taken = isPrivate ? await TakeAsync(settings, stop) : null;
         RefusePortInUse(settings.Urls);
 
         await using var room = options.Role is null ? null : await WaitingRoom.OpenAsync(Web(settings, options.Role), stop);
@@ -205,12 +205,13 @@ internal static class Up
             validator.ValidateConfiguration();
     }
 
-    internal static IDisposable Take(string directory)
+    internal static async Task<IDisposable> TakeAsync(HostSettings settings, CancellationToken stop)
     {
+        var directory = settings.DataDirectory;
         try
         {
             Directory.CreateDirectory(directory);
-            if (RunningHost.TryTake(directory) is { } taken)
+            if (await RunningHost.TryTakeAsync(settings, stop) is { } taken)
                 return taken;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using Bank.Host.Commands;
 using Bank.Host.Postgres;
 using Bank.Testing;
 using Npgsql;
@@ -7,6 +9,8 @@ namespace Bank.Host.Tests.Commands;
 
 public sealed class ClosingAndDyingTests
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
     [Fact]
     public async Task A_bank_that_is_terminated_killed_stopped_and_reset_comes_back_each_time_until_the_last()
     {
@@ -64,11 +68,54 @@ public sealed class ClosingAndDyingTests
         Assert.Equal(0, (await data.RunAsync("migrate", "--json")).ExitCode);
         Assert.Null(data.Postgres);
 
+        // What a cluster that was killed has left.
+        Directory.CreateDirectory(Path.Combine(data.Path, "cluster"));
+        await File.WriteAllTextAsync(Path.Combine(data.Path, "cluster", "silo-1.log"), "", TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(Path.Combine(data.Path, "cluster.sock"), "", TestContext.Current.CancellationToken);
+
         Assert.Equal((int)ExitCode.Failed, (await BankProcess.RunAsync(["reset"], data.Environment, "no\n")).ExitCode);
         Assert.True(LocalPostgres.Exists(data.Path));
         Assert.Equal(0, (await BankProcess.RunAsync(["reset"], data.Environment, "yes\n")).ExitCode);
         Assert.False(Directory.Exists(data.Path));
         Assert.Equal((int)ExitCode.NotRunning, (await data.RunAsync("status")).ExitCode);
+    }
+
+    [Fact]
+    public async Task A_bank_that_still_starts_is_shown_and_stopped_as_the_process_that_it_is()
+    {
+        await using var data = new DataDirectory();
+        Directory.CreateDirectory(data.Path);
+        // Left by a bank that was killed, and its number is another process's by now.
+        using var other = Process.Start("sleep", "600");
+        try
+        {
+            new RunningHost(other.Id, "http://127.0.0.1:1", 0, 0).Write(data.Path);
+            // The start takes as long as somebody else holds this.
+            using var making = FileLock.TryExclusive(Path.Combine(data.Path, "postgres.lock"));
+            await using var bank = data.Up();
+            await bank.SaysAsync("making and starting");
+
+            Assert.Contains($"process {bank.Id}", (await data.RunAsync("status")).Output, StringComparison.Ordinal);
+            Assert.Equal(0, (await BankProcess.RunAsync(["stop"], data.Environment, within: Patience)).ExitCode);
+            Assert.Equal(0, await bank.EndAsync());
+            Assert.False(other.HasExited);
+        }
+        finally
+        {
+            other.Kill();
+        }
+    }
+
+    [Fact]
+    public async Task A_bank_that_no_signal_reaches_is_named_and_not_waited_for()
+    {
+        await using var data = new DataDirectory();
+        Directory.CreateDirectory(data.Path);
+        using var taken = FileLock.TryExclusive(Path.Combine(data.Path, "host.lock"));
+        new RunningHost(int.MaxValue, "http://127.0.0.1:1", 0, 0).Write(data.Path);
+        var (code, output) = await BankProcess.RunAsync(["stop"], data.Environment, within: Patience);
+        Assert.Equal((int)ExitCode.Failed, code);
+        Assert.Contains($"Process {int.MaxValue} cannot be asked to end", output, StringComparison.Ordinal);
     }
 
     private static void AssertNothingLeft(DataDirectory data, BankProcess bank)
