@@ -101,6 +101,9 @@ public sealed class BankProcess : IAsyncDisposable
     /// <summary>Writes a line to its standard input.</summary>
     public Task TellAsync(string line) => process.StandardInput.WriteLineAsync(line);
 
+    /// <summary>Closes its standard input, as the end of whoever started it does.</summary>
+    public void EndInput() => process.StandardInput.Close();
+
     /// <summary>Asks it to end, as <c>kill</c> and every supervisor do.</summary>
     public void Terminate() => Signals.Send(process.Id, Signals.Terminate);
 

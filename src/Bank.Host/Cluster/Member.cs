@@ -31,6 +31,7 @@ internal sealed class Member(
     private Process? _process;
     private bool _frozen;
     private bool _stopping;
+    private bool _closed;
     private bool _wasReady;
 
     public Role Role => role;
@@ -57,7 +58,7 @@ internal sealed class Member(
     public MemberState State =>
         !IsRunning ? MemberState.Dead
         : _frozen ? MemberState.Frozen
-        : _stopping ? MemberState.Stopping
+        : _stopping || _closed ? MemberState.Stopping
         : IsReady ? MemberState.Ready
         : _wasReady ? MemberState.Unready
         : MemberState.Starting;
@@ -77,6 +78,8 @@ internal sealed class Member(
     {
         if (IsRunning)
             throw new CommandException(ExitCode.AlreadyRunning, $"{Name} runs already (process {_process!.Id}).");
+        if (_closed)
+            throw new CommandException(ExitCode.NotRunning, "The cluster closes.");
         (_frozen, _stopping, IsReady, _wasReady) = (false, false, false, false);
         var start = new ProcessStartInfo(
             Environment.ProcessPath!,
@@ -120,16 +123,20 @@ internal sealed class Member(
         _frozen = false;
     }
 
+    /// <summary>From now on it is not started again.</summary>
+    public void Close() => _closed = true;
+
     /// <summary>Asks it to end, and waits until it has.</summary>
-    public async Task StopAsync(CancellationToken cancellation)
+    public async Task StopAsync()
     {
         if (!IsRunning)
             return;
         if (_frozen)
             Thaw();
         _stopping = true;
-        Send(Signals.Terminate);
-        await _process!.WaitForExitAsync(cancellation);
+        // It may have died just now, which is an end too.
+        Signals.Send(_process!.Id, Signals.Terminate);
+        await _process.WaitForExitAsync();
     }
 
     public Task WaitForEndAsync(CancellationToken cancellation) => _process?.WaitForExitAsync(cancellation) ?? Task.CompletedTask;

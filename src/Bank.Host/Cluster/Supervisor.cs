@@ -73,8 +73,10 @@ internal sealed class Supervisor(
     {
         foreach (var member in All())
         {
+            cancellation.ThrowIfCancellationRequested();
             progress.Report($"restarting {member.Name}");
-            await member.StopAsync(cancellation);
+            // Whoever asked may be gone before it has ended, and it has to come back all the same.
+            await member.StopAsync();
             member.Start();
             while (!member.IsReady)
             {
@@ -88,8 +90,11 @@ internal sealed class Supervisor(
     /// <summary>Ends the gateways, which finish what their clients asked for, and then the silos.</summary>
     public async Task StopMembersAsync()
     {
+        // Neither the watch over them nor a restart that is under way is to start again what ends here.
+        await StopAsync(CancellationToken.None);
+        All().ForEach(member => member.Close());
         foreach (var role in (Role[])[Role.Gateway, Role.Silo])
-            await Task.WhenAll(All().Where(member => member.Role == role).Select(member => member.StopAsync(CancellationToken.None)));
+            await Task.WhenAll(All().Where(member => member.Role == role).Select(member => member.StopAsync()));
     }
 
     public override void Dispose()

@@ -87,15 +87,9 @@ public static class BankCommands
             var options = new Up.Options(
                 asked is null ? null : Enum.Parse<Role>(asked, ignoreCase: true),
                 Seconds(parsed.GetValue(drain) ?? (asked is null ? 0 : DrainDelay)));
-            return Guarded(stop =>
-            {
-                if (!parsed.GetValue(kept))
-                    return Up.RunAsync(Settings, options, Progress, stop);
-                // Lives as long as the process, as the input does.
-                var end = CancellationTokenSource.CreateLinkedTokenSource(stop);
-                _ = EndWithInputAsync(end);
-                return Up.RunAsync(Settings, options, Progress, end.Token);
-            });
+            return parsed.GetValue(kept)
+                ? Guarded(stop => UntilInputEndsAsync(end => Up.RunAsync(Settings, options, Progress, end), stop), PosixSignal.SIGTERM)
+                : Guarded(stop => Up.RunAsync(Settings, options, Progress, stop));
         });
 
         var migrate = Named("migrate", "Brings the database forward to this build", "--json");
@@ -253,6 +247,28 @@ public static class BankCommands
             if (result.GetValueOrDefault<int>() < 1)
                 result.AddError($"{option.Name} is at least 1.");
         };
+    }
+
+    private static async Task<ExitCode> UntilInputEndsAsync(Func<CancellationToken, Task<ExitCode>> command, CancellationToken stop)
+    {
+        // What a terminal sends it sends to all of its processes, and whoever keeps this one ends it when its turn has come.
+        var ignored = ((PosixSignal[])[PosixSignal.SIGINT, PosixSignal.SIGHUP, PosixSignal.SIGQUIT])
+            .Select(signal => PosixSignalRegistration.Create(signal, received => received.Cancel = true)).ToList();
+        // Lives as long as the process, as the input does.
+        var end = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        _ = EndWithInputAsync(end);
+        try
+        {
+            return await command(end.Token);
+        }
+        catch (OperationCanceledException) when (end.IsCancellationRequested)
+        {
+            return ExitCode.Done;
+        }
+        finally
+        {
+            ignored.ForEach(registration => registration.Dispose());
+        }
     }
 
     private static async Task EndWithInputAsync(CancellationTokenSource end)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Bank.Host.Cluster;
 using Bank.Testing;
 using Xunit;
 
@@ -33,6 +34,25 @@ public sealed class CommandTests(LocalCluster cluster)
         Assert.Contains("gateway 2 is starting", await cluster.CommandAsync("start", "gateway", "2"), StringComparison.Ordinal);
         await Eventually.UntilAsync(
             "gateway 2 is ready", cluster.MembersAsync, members => members.All(member => member.State == "ready"), LocalCluster.Patience);
+    }
+
+    [Fact]
+    public async Task A_member_comes_back_though_whoever_asked_for_the_restart_has_gone_meanwhile()
+    {
+        await cluster.WholeAsync();
+        var before = await cluster.MembersAsync();
+        using var gone = new CancellationTokenSource();
+        var restart = ClusterControl.AskAsync<JsonElement>(cluster.Directory, HttpMethod.Post, "/restart", gone.Token);
+        await Eventually.UntilAsync(
+            "silo 1 is stopping", cluster.MembersAsync, members => members[0].State == "stopping", LocalCluster.Patience);
+        await gone.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => restart);
+        var after = await Eventually.UntilAsync(
+            "silo 1 is another process, and every member is ready",
+            cluster.MembersAsync,
+            members => members[0].Pid != before[0].Pid && members.All(member => member.State == "ready"),
+            LocalCluster.Patience);
+        Assert.Equal(before.Skip(1).Select(member => member.Pid), after.Skip(1).Select(member => member.Pid));
     }
 
     [Fact]

@@ -118,6 +118,27 @@ public sealed class ClosingAndDyingTests
         Assert.Contains($"Process {int.MaxValue} cannot be asked to end", output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_member_of_a_cluster_ends_when_it_is_asked_to_or_its_input_ends_and_not_by_what_a_terminal_sends(bool asked)
+    {
+        const int hangUp = 1, quit = 3;
+        const string nobody = "Host=127.0.0.1;Port=1;Username=bank_app;Password=x;Database=bank";
+        await using var member = BankProcess.Start(
+            ["up", "--role", "gateway", "--drain-delay", "0", "--until-input-ends"],
+            new Dictionary<string, string?> { ["ConnectionStrings__Bank"] = nobody });
+        await member.SaysAsync("waiting");
+        foreach (var signal in (int[])[Signals.Interrupt, hangUp, quit])
+            Assert.True(Signals.Send(member.Id, signal));
+        await Assert.ThrowsAsync<TimeoutException>(() => member.EndAsync(TimeSpan.FromSeconds(3)));
+        if (asked)
+            member.Terminate();
+        else
+            member.EndInput();
+        Assert.Equal(0, await member.EndAsync());
+    }
+
     private static void AssertNothingLeft(DataDirectory data, BankProcess bank)
     {
         Assert.Null(data.Postgres);
