@@ -26,7 +26,7 @@ internal sealed record MemberReport(string Role, int Index, int? Pid, string Add
 
 /// <summary>One process of the cluster: a role, and a place that it comes back to, so that it is known as its own successor.</summary>
 internal sealed class Member(
-    Role role, int index, string address, TimeSpan drainDelay, IReadOnlyDictionary<string, string> environment, string logFile)
+    Role role, int index, string address, TimeSpan drainDelay, IReadOnlyDictionary<string, string?> environment, string logFile)
 {
     private Process? _process;
     private bool _frozen;

@@ -1,3 +1,4 @@
+using System.Net;
 using Bank.Host.Postgres;
 
 namespace Bank.Host.Cluster;
@@ -5,7 +6,6 @@ namespace Bank.Host.Cluster;
 /// <summary>Keeps the members of a cluster on this machine: starts them, watches over them, and does to them what it is told.</summary>
 internal sealed class Supervisor(
     string appConnectionString,
-    string ownerConnectionString,
     string directory,
     int firstPort,
     bool restart,
@@ -35,13 +35,16 @@ internal sealed class Supervisor(
         {
             var index = _members.Count(member => member.Role == role) + 1;
             var port = role == Role.Gateway ? firstPort + index - 1 : Ports.PreferredOrFree(0);
-            if (role == Role.Gateway && !Ports.IsFree(System.Net.IPAddress.Loopback, port))
+            if (port > IPEndPoint.MaxPort)
+                throw new CommandException(ExitCode.Failed, $"Gateway {index} would have port {port}; {IPEndPoint.MaxPort} is the last.");
+            if (role == Role.Gateway && !Ports.IsFree(IPAddress.Loopback, port))
                 throw new CommandException(ExitCode.PortInUse, $"Port {port} is in use by another program. Choose others with --port.");
             var address = $"http://127.0.0.1:{port}";
-            var environment = new Dictionary<string, string>
+            var environment = new Dictionary<string, string?>
             {
                 ["ConnectionStrings__Bank"] = appConnectionString,
-                ["ConnectionStrings__BankOwner"] = ownerConnectionString,
+                // Who started the cluster may know it; its members need not.
+                ["ConnectionStrings__BankOwner"] = null,
                 ["ASPNETCORE_URLS"] = address,
                 ["BANK_DATA_DIR"] = directory,
                 ["BANK_MEMBER"] = $"{(role == Role.Silo ? "silo" : "gateway")}-{index}",

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Bank.Host.Cluster;
@@ -30,14 +31,17 @@ internal static class ClusterCommand
     public static async Task<ExitCode> RunAsync(HostSettings settings, Options options, IProgress<string> progress, CancellationToken stop)
     {
         var port = options.Port ?? new Uri(settings.Address).Port;
+        var last = IPEndPoint.MaxPort + 1 - options.Gateways;
+        if (port < 1 || port > last)
+            throw new CommandException(
+                ExitCode.Failed,
+                $"Port {port} cannot be the first of {options.Gateways} gateways: with --port or ASPNETCORE_URLS it is 1 to {last}.");
         progress.Report(
             $"a cluster starts: silos {options.Silos}, gateways {options.Gateways} from port {port} on, data in {settings.DataDirectory}");
         using var taken = await Up.TakeAsync(settings with { Urls = $"http://127.0.0.1:{port}" }, stop);
         for (var gateway = 0; gateway < options.Gateways; gateway++)
             Up.RefusePortInUse($"http://127.0.0.1:{port + gateway}");
         await using var database = await Up.OpenDatabaseAsync(settings, progress, stop);
-        if (database.Local is null)
-            await database.MigrateAsync(progress, stop);
 
         var socket = ClusterControl.SocketOf(settings.DataDirectory);
         if (socket.Length > 100)
@@ -49,7 +53,6 @@ internal static class ClusterCommand
             database.Local is null
                 ? database.App
                 : new NpgsqlConnectionStringBuilder(database.App) { MaxPoolSize = PoolSize }.ConnectionString,
-            database.Owner,
             settings.DataDirectory,
             port,
             options.Restart,
@@ -115,8 +118,13 @@ internal static class ClusterCommand
     /// <summary>Ends the cluster, and waits until it has.</summary>
     public static async Task<ExitCode> StopAsync(HostSettings settings, IProgress<string> progress, CancellationToken stop)
     {
-        await MembersAsync(settings, stop);
-        return await Stop.RunAsync(settings, progress, stop);
+        var cluster = await RunningHost.FindAsync(settings.DataDirectory, stop);
+        await ClusterControl.AskAsync<JsonNode?>(settings.DataDirectory, HttpMethod.Post, "/stop", stop);
+        progress.Report($"stopping the cluster in {settings.DataDirectory}");
+        if (cluster is not null)
+            await Stop.UntilEndedAsync(settings.DataDirectory, cluster, stop);
+        progress.Report("stopped");
+        return ExitCode.Done;
     }
 
     private static Task<MemberReport[]> MembersAsync(HostSettings settings, CancellationToken stop) =>

@@ -37,7 +37,7 @@ internal static class Status
     {
         var report = settings.ExternalApp is null
             ? await OfDataDirectoryAsync(settings.DataDirectory, stop)
-            : await OfAddressAsync(settings.Address, stop);
+            : await OfAddressAsync(settings, stop);
         Console.Out.WriteLine(json ? JsonSerializer.Serialize(report, HostSettings.Json) : Sentence(report));
         return report.Running ? ExitCode.Done : ExitCode.NotRunning;
     }
@@ -47,27 +47,32 @@ internal static class Status
         var host = await RunningHost.FindAsync(directory, stop);
         var postgres = LocalPostgres.ProcessOf(directory);
         var port = postgres is null ? null : (await LocalPostgres.AtAsync(directory, stop)).Port as int?;
-        var (health, problems) = host is null ? ("stopped", []) : await HealthAsync(host.Address, stop);
-        var detail = host is null ? null : await DetailAsync(host.Address, stop);
+        var members = host is null ? [] : await MembersAsync(directory, host.Address, stop);
+        var address = host is null ? "" : AddressOf(members, host.Address);
+        var (health, problems) = host is null ? ("stopped", []) : await HealthAsync(address, stop);
+        var detail = host is null ? null : await DetailAsync(address, stop);
         return new(
             host is not null,
             health,
             problems,
-            host?.Address ?? "",
+            address,
             host?.ProcessId,
             directory,
             postgres,
             port,
             detail,
-            await WritersAsync(directory, detail, stop));
+            await WritersAsync(members, detail, stop));
     }
 
-    // On an external database a host leaves no trace in a directory; all that can be asked is its address.
-    private static async Task<Report> OfAddressAsync(string address, CancellationToken stop)
+    // On an external database a host leaves no trace in a directory, a cluster apart; all that can be asked is its address.
+    private static async Task<Report> OfAddressAsync(HostSettings settings, CancellationToken stop)
     {
+        var members = await MembersAsync(settings.DataDirectory, settings.Address, stop);
+        var address = AddressOf(members, settings.Address);
         var (health, problems) = await HealthAsync(address, stop);
         var detail = await DetailAsync(address, stop);
-        return new(health != "unreachable", health, problems, address, null, null, null, null, detail, WriterOf(detail));
+        var writers = await WritersAsync(members, detail, stop);
+        return new(health != "unreachable", health, problems, address, null, null, null, null, detail, writers);
     }
 
     private static async Task<(string Health, IReadOnlyList<string> Problems)> HealthAsync(string address, CancellationToken stop)
@@ -103,25 +108,37 @@ internal static class Status
         }
     }
 
-    // Of a cluster only its silos know.
-    private static async Task<IReadOnlyDictionary<string, int>> WritersAsync(
-        string directory, HealthReport? detail, CancellationToken stop)
+    // Of the cluster that the directory has, if it is the one at that address.
+    private static async Task<IReadOnlyList<MemberReport>> MembersAsync(string directory, string address, CancellationToken stop)
     {
         if (!File.Exists(ClusterControl.SocketOf(directory)))
-            return WriterOf(detail);
+            return [];
         try
         {
             var members = await ClusterControl.AskAsync<MemberReport[]>(directory, HttpMethod.Get, "/members", stop);
-            var silos = members.Where(member => member is { Role: "silo", State: "ready" }).ToList();
-            var details = await Task.WhenAll(silos.Select(silo => DetailAsync(silo.Address, stop)));
-            return silos.Zip(details).Where(of => of.Second?.WriterQueue is not null).ToDictionary(
-                of => $"silo {of.First.Index}", of => of.Second!.WriterQueue!.Value);
+            return members.Any(member => member.Address == address) ? members : [];
         }
         catch (CommandException)
         {
             // The socket of a cluster that was killed.
-            return WriterOf(detail);
+            return [];
         }
+    }
+
+    // Any gateway answers for all of them.
+    private static string AddressOf(IReadOnlyList<MemberReport> members, string address) =>
+        members.FirstOrDefault(member => member is { Role: "gateway", State: "ready" })?.Address ?? address;
+
+    // Of a cluster only its silos know.
+    private static async Task<IReadOnlyDictionary<string, int>> WritersAsync(
+        IReadOnlyList<MemberReport> members, HealthReport? detail, CancellationToken stop)
+    {
+        if (members.Count == 0)
+            return WriterOf(detail);
+        var silos = members.Where(member => member is { Role: "silo", State: "ready" }).ToList();
+        var details = await Task.WhenAll(silos.Select(silo => DetailAsync(silo.Address, stop)));
+        return silos.Zip(details).Where(of => of.Second?.WriterQueue is not null).ToDictionary(
+            of => $"silo {of.First.Index}", of => of.Second!.WriterQueue!.Value);
     }
 
     private static Dictionary<string, int> WriterOf(HealthReport? detail) =>

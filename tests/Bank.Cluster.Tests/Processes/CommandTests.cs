@@ -37,6 +37,17 @@ public sealed class CommandTests(LocalCluster cluster)
     }
 
     [Fact]
+    public async Task The_status_of_the_bank_is_that_of_a_gateway_that_serves()
+    {
+        await cluster.WholeAsync();
+        await cluster.ActAsync("kill", "gateway", 1);
+        var environment = new Dictionary<string, string?> { ["BANK_DATA_DIR"] = cluster.Directory };
+        var (exitCode, said) = await BankProcess.RunAsync(["status"], environment);
+        Assert.Equal(0, exitCode);
+        Assert.Contains($"the bank on {cluster.Gateways[1].GetLeftPart(UriPartial.Authority)} is ready", said, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_member_comes_back_though_whoever_asked_for_the_restart_has_gone_meanwhile()
     {
         await cluster.WholeAsync();
@@ -53,6 +64,17 @@ public sealed class CommandTests(LocalCluster cluster)
             members => members[0].Pid != before[0].Pid && members.All(member => member.State == "ready"),
             LocalCluster.Patience);
         Assert.Equal(before.Skip(1).Select(member => member.Pid), after.Skip(1).Select(member => member.Pid));
+    }
+
+    [Fact]
+    public async Task No_member_knows_the_owner_s_password()
+    {
+        await cluster.WholeAsync();
+        foreach (var member in await cluster.MembersAsync())
+            Assert.DoesNotContain(
+                "bank_owner",
+                await File.ReadAllTextAsync($"/proc/{member.Pid}/environ", TestContext.Current.CancellationToken),
+                StringComparison.Ordinal);
     }
 
     [Fact]

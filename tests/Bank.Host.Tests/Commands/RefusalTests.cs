@@ -80,6 +80,20 @@ public sealed class RefusalTests(PrivatePostgres postgres)
             "ConnectionStrings__Bank",
             await BankProcess.RunAsync(["up"], External("postgres://bank@localhost", "")));
 
+    [Theory]
+    [InlineData("--port", "70000")]
+    [InlineData("--port", "65535")]
+    [InlineData("--port", "0")]
+    // Of ASPNETCORE_URLS, which the tests set to 0.
+    [InlineData]
+    public async Task A_cluster_whose_gateways_have_no_ports_is_refused(params string[] port)
+    {
+        await using var data = new DataDirectory();
+        var refused = await BankProcess.RunAsync(["cluster", .. port], data.Environment, within: TimeSpan.FromMinutes(1));
+        AssertRefused(ExitCode.Failed, "1 to 65534", refused);
+        Assert.False(Directory.Exists(data.Path));
+    }
+
     [Fact]
     public async Task A_database_server_that_is_too_old_is_refused()
     {
