@@ -36,5 +36,7 @@ public sealed class ImageTests(Image image)
         Assert.StartsWith("--from=build ", Assert.Single(final, i => i.Name == "COPY").Arguments, StringComparison.Ordinal);
         Assert.Equal("dotnet", image.Dockerfile.Entrypoint[0]);
         Assert.Equal("dotnet", image.Dockerfile.HealthCheck[0]);
+        // Whatever waits for the database would take longer than the check may.
+        Assert.Equal(["status", "--live"], image.Dockerfile.HealthCheck[2..]);
     }
 }

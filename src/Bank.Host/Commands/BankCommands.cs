@@ -96,9 +96,16 @@ public static class BankCommands
         migrate.Options.Add(json);
         migrate.SetAction((parsed, _) => Guarded(stop => Migrate.RunAsync(Settings, parsed.GetValue(json), Aside, stop)));
 
-        var status = Named("status", "Tells what runs, and starts nothing", "", "--json");
+        var live = new Option<bool>("--live")
+        {
+            Description = "Ask only whether the process answers, ready or not: exit code 0 if it does. For who restarts one that does not",
+        };
+        var status = Named("status", "Tells what runs, and starts nothing", "", "--json", "--live");
         status.Options.Add(json);
-        status.SetAction((parsed, _) => Guarded(stop => Status.RunAsync(Settings, parsed.GetValue(json), stop)));
+        status.Options.Add(live);
+        status.SetAction((parsed, _) => Guarded(stop => parsed.GetValue(live)
+            ? Status.LiveAsync(Settings, parsed.GetValue(json), stop)
+            : Status.RunAsync(Settings, parsed.GetValue(json), stop)));
 
         var close = Named("stop", "Closes the bank that runs on this data directory", "", "BANK_DATA_DIR=/srv/bank ./bank stop");
         close.SetAction((_, _) => Guarded(stop => Stop.RunAsync(Settings, Progress, stop)));

@@ -11,6 +11,9 @@ namespace Bank.Host.Commands;
 /// <summary><c>./bank status</c>: what runs, without starting anything.</summary>
 internal static class Status
 {
+    // Docker gives a health check five seconds, with the start of this process.
+    private static readonly TimeSpan LiveTimeout = TimeSpan.FromSeconds(3);
+
     /// <param name="Running">Whether a host runs.</param>
     /// <param name="Health">What it says of itself, or why it says nothing.</param>
     /// <param name="Problems">Of its checks, those that are not as they should be: overdue transfers, for example.</param>
@@ -40,6 +43,34 @@ internal static class Status
             : await OfAddressAsync(settings, stop);
         Console.Out.WriteLine(json ? JsonSerializer.Serialize(report, HostSettings.Json) : Sentence(report));
         return report.Running ? ExitCode.Done : ExitCode.NotRunning;
+    }
+
+    /// <summary>Whether the process answers at all, however it is: for who restarts one that does not.</summary>
+    public static async Task<ExitCode> LiveAsync(HostSettings settings, bool json, CancellationToken stop)
+    {
+        var address = settings.ExternalApp is not null ? settings.Address
+            : (await RunningHost.FindAsync(settings.DataDirectory, stop))?.Address;
+        var live = address is not null && await LivesAsync(address, stop);
+        Console.Out.WriteLine(
+            json ? JsonSerializer.Serialize(new { live, address }, HostSettings.Json)
+            : address is null ? $"no bank runs on {settings.DataDirectory}"
+            : live ? $"the bank on {address} is alive"
+            : $"no bank answers on {address}");
+        return live ? ExitCode.Done : ExitCode.NotRunning;
+    }
+
+    private static async Task<bool> LivesAsync(string address, CancellationToken stop)
+    {
+        using var client = new HttpClient { Timeout = LiveTimeout };
+        try
+        {
+            using var answer = await client.GetAsync(new Uri($"{address}/health/live"), stop);
+            return answer.IsSuccessStatusCode;
+        }
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException && !stop.IsCancellationRequested)
+        {
+            return false;
+        }
     }
 
     private static async Task<Report> OfDataDirectoryAsync(string directory, CancellationToken stop)

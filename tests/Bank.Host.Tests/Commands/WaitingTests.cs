@@ -9,6 +9,35 @@ public sealed class WaitingTests(PrivatePostgres postgres)
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     [Fact]
+    public async Task Whether_a_process_lives_is_asked_of_nothing_that_waits_for_a_database()
+    {
+        var address = $"http://127.0.0.1:{Ports.PreferredOrFree(0)}";
+        var environment = new Dictionary<string, string?>
+        {
+            ["ConnectionStrings__Bank"] = "Host=127.0.0.1;Port=1;Username=bank_app;Password=x;Database=bank",
+            ["ASPNETCORE_URLS"] = address,
+        };
+        var asked = new List<string>();
+        using (var server = new HttpListener { Prefixes = { $"{address}/" } })
+        {
+            server.Start();
+            var status = BankProcess.RunAsync(["status", "--live"], environment);
+            while (await Task.WhenAny(server.GetContextAsync(), status) is Task<HttpListenerContext> question)
+            {
+                var context = await question;
+                asked.Add(context.Request.Url!.AbsolutePath);
+                context.Response.Close();
+            }
+
+            var (code, output) = await status;
+            Assert.True(code == 0, output);
+        }
+
+        Assert.Equal(["/health/live"], asked);
+        Assert.Equal((int)ExitCode.NotRunning, (await BankProcess.RunAsync(["status", "--live"], environment)).ExitCode);
+    }
+
+    [Fact]
     public async Task A_gateway_says_what_it_waits_for_until_it_is_ready_and_that_it_leaves_while_it_still_serves()
     {
         var database = await postgres.CreateEmptyDatabaseAsync();
