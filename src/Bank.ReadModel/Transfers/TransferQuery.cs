@@ -49,7 +49,7 @@ public sealed class TransferQuery(ReadModels readModels)
         LEFT JOIN readmodel.transfers t ON t.transfer_id = $1 AND t.requested_position IS NOT NULL
         """;
 
-    // From each status' part of the index as many as a page has at most, and of these the newest.
+    // From each status' part of the index as many as a page has at most, of these the newest, and only of those the rows.
     internal const string OfAll =
         $"""
         SELECT r.as_of, {Columns}
@@ -57,11 +57,12 @@ public sealed class TransferQuery(ReadModels readModels)
         LEFT JOIN LATERAL (
             SELECT p.* FROM unnest($1) s (status)
             CROSS JOIN LATERAL (
-                SELECT * FROM readmodel.transfers t
+                SELECT t.status, t.requested_position FROM readmodel.transfers t
                 WHERE t.status = s.status AND t.requested_position < $2
                 ORDER BY t.requested_position DESC LIMIT $3) p
-            ORDER BY p.requested_position DESC LIMIT $3) t ON true
-        ORDER BY t.requested_position DESC
+            ORDER BY p.requested_position DESC LIMIT $3) p ON true
+        LEFT JOIN readmodel.transfers t ON t.status = p.status AND t.requested_position = p.requested_position
+        ORDER BY p.requested_position DESC
         """;
 
     // No transfer goes from an account to itself, so none comes twice.
@@ -72,15 +73,16 @@ public sealed class TransferQuery(ReadModels readModels)
         LEFT JOIN LATERAL (
             SELECT p.* FROM unnest($1) s (status)
             CROSS JOIN LATERAL (
-                (SELECT * FROM readmodel.transfers t
+                (SELECT t.status, t.requested_position FROM readmodel.transfers t
                  WHERE t.from_account_id = $4 AND t.status = s.status AND t.requested_position < $2
                  ORDER BY t.requested_position DESC LIMIT $3)
                 UNION ALL
-                (SELECT * FROM readmodel.transfers t
+                (SELECT t.status, t.requested_position FROM readmodel.transfers t
                  WHERE t.to_account_id = $4 AND t.status = s.status AND t.requested_position < $2
                  ORDER BY t.requested_position DESC LIMIT $3)) p
-            ORDER BY p.requested_position DESC LIMIT $3) t ON true
-        ORDER BY t.requested_position DESC
+            ORDER BY p.requested_position DESC LIMIT $3) p ON true
+        LEFT JOIN readmodel.transfers t ON t.status = p.status AND t.requested_position = p.requested_position
+        ORDER BY p.requested_position DESC
         """;
 
     /// <summary>One transfer.</summary>
