@@ -47,7 +47,11 @@ public sealed class PageTests(PrivatePostgres postgres)
         for (var n = 0; n < 2 * Enough; n++)
             (await TimedAsync(taken, client, $"/api/v1/totals/daily?{day}currency=USD")).Dispose();
         for (var n = 0; n < 2 * Enough; n++)
-            (await TimedAsync(taken, client, $"/api/v1/accounts/{ReadModelRows.Account(n % ReadModelRows.Accounts)}/transactions")).Dispose();
+        {
+            var of = ReadModelRows.Account(n % ReadModelRows.Accounts);
+            (await TimedAsync(taken, client, $"/api/v1/accounts/{of}/transactions")).Dispose();
+        }
+
         Judge("days, and first pages of accounts", taken);
     }
 
@@ -103,5 +107,9 @@ public sealed class PageTests(PrivatePostgres postgres)
             Assert.InRange(p99, TimeSpan.Zero, Promised);
     }
 
-    private static TimeSpan Median(IEnumerable<TimeSpan> values) => values.Order().ToList() is var sorted ? sorted[sorted.Count / 2] : default;
+    private static TimeSpan Median(IEnumerable<TimeSpan> values)
+    {
+        var sorted = values.Order().ToList();
+        return sorted[sorted.Count / 2];
+    }
 }

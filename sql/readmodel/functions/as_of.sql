@@ -1,6 +1,6 @@
 -- Up to which position the tables that serve are filled; of one of so many partitions, or (NULL) of all: so, too, where they were filled by
--- another number of partitions. STABLE: inside a query it sees what the query sees, so the answer belongs to the rows beside it. In PL/pgSQL,
--- which keeps the plan; a function in SQL is planned again for every page.
+-- another number of partitions. STABLE: inside a query it sees what the query sees, so the answer belongs to the rows beside it. PL/pgSQL
+-- keeps the plan, where a function in SQL would be planned again for every page.
 CREATE OR REPLACE FUNCTION readmodel.as_of(projection text, partition integer, partitions integer) RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
