@@ -104,8 +104,6 @@ internal sealed class JournalDatabase : IAsyncDisposable
 
     private static NpgsqlDataSource Build(PostgresJournalOptions options, NpgsqlConnectionStringBuilder settings)
     {
-        // Whoever uses a session leaves it as it was: what is set is set for a transaction. To reset it would cost more than a small query.
-        settings.NoResetOnClose = true;
         // What metrics call its pool; by default that is the connection string.
         var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = settings.ApplicationName };
         options.ConfigureDataSource?.Invoke(builder);
