@@ -1,4 +1,4 @@
-using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 
 namespace Bank.Gateway;
 
@@ -8,12 +8,12 @@ namespace Bank.Gateway;
 /// </summary>
 internal sealed class Acknowledged
 {
-    // 100 bytes an entry: some megabytes.
+    // 50 bytes an entry: some megabytes.
     private const int Half = 50_000;
 
     private readonly Lock _turn = new();
-    private ConcurrentDictionary<Guid, long> _newer = [];
-    private ConcurrentDictionary<Guid, long> _older = [];
+    private Dictionary<Guid, long> _newer = [];
+    private Dictionary<Guid, long> _older = [];
     private long _floor;
     private long _highest;
 
@@ -23,33 +23,26 @@ internal sealed class Acknowledged
     /// <summary>What a read of that account or transfer must hold.</summary>
     public long Of(Guid id)
     {
-        // In this order, which is that of forgetting backwards: what is not found any more stands in the next place by then.
-        var newer = Volatile.Read(ref _newer).GetValueOrDefault(id);
-        var older = Volatile.Read(ref _older).GetValueOrDefault(id);
-        return Math.Max(Volatile.Read(ref _floor), Math.Max(newer, older));
+        lock (_turn)
+            return Math.Max(_floor, Math.Max(_newer.GetValueOrDefault(id), _older.GetValueOrDefault(id)));
     }
 
     /// <summary>Somebody is about to be told of this position.</summary>
     public void Add(long position, params ReadOnlySpan<Guid> ids)
     {
-        foreach (var id in ids)
-            _newer.AddOrUpdate(id, static (_, now) => now, static (_, before, now) => Math.Max(before, now), position);
-        for (var before = Highest; before < position;)
-            before = Interlocked.CompareExchange(ref _highest, position, before) is var seen && seen == before ? position : seen;
-        if (_newer.Count > Half)
-            Forget();
-    }
-
-    private void Forget()
-    {
         lock (_turn)
         {
+            foreach (var id in ids)
+            {
+                ref var acknowledged = ref CollectionsMarshal.GetValueRefOrAddDefault(_newer, id, out _);
+                acknowledged = Math.Max(acknowledged, position);
+            }
+
+            Volatile.Write(ref _highest, Math.Max(_highest, position));
             if (_newer.Count <= Half)
                 return;
-            // The floor first: a reader that no longer finds an entry must find it under the floor.
-            Volatile.Write(ref _floor, Math.Max(_floor, _older.Values.DefaultIfEmpty().Max()));
-            Volatile.Write(ref _older, _newer);
-            Volatile.Write(ref _newer, []);
+            _floor = Math.Max(_floor, _older.Values.DefaultIfEmpty().Max());
+            (_older, _newer) = (_newer, []);
         }
     }
 }

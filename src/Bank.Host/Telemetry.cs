@@ -21,6 +21,15 @@ internal static class Telemetry
 {
     private const double SampledByDefault = 0.01;
 
+    // Beginnings of the names of instruments that count each message, look-up or piece of a reply, or walk through all activations, and
+    // that no panel or alert asks for.
+    private static readonly string[] NotMeasured =
+    [
+        "orleans-messaging-sent", "orleans-messaging-received", "orleans-messaging-processing", "orleans-messaging-rerouted",
+        "orleans-gateway-sent", "orleans-gateway-received", "orleans-directory-lookups", "orleans-directory-cache-size",
+        "db.client.operation.npgsql.bytes", "http.server.active_requests",
+    ];
+
     /// <summary>Adds instruments, samplers and exporters.</summary>
     public static IHostApplicationBuilder AddBankTelemetry(this IHostApplicationBuilder builder, Role role)
     {
@@ -37,6 +46,8 @@ internal static class Telemetry
                 metrics
                     .AddMeter(BankMetrics.MeterName, EngineTelemetry.Name, "Microsoft.Orleans", "Npgsql")
                     .AddMeter("Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
+                    .AddView(instrument => NotMeasured.Any(name => instrument.Name.StartsWith(name, StringComparison.Ordinal))
+                        ? MetricStreamConfiguration.Drop : null)
                     .SetExemplarFilter(ExemplarFilterType.TraceBased)
                     .AddPrometheusExporter();
                 if (hasCollector)
