@@ -51,8 +51,6 @@ public static class Composition
             silo.Configure<SiloMessagingOptions>(settings.GetSection("Messaging"));
             silo.Configure<ClusterMembershipOptions>(Detect);
             silo.Configure<ClusterMembershipOptions>(settings.GetSection("Membership"));
-            // Room for ten times as many, the default, is counted through once a second for the dashboard: a fifth of an idle host's work.
-            silo.Configure<GrainDirectoryOptions>(options => options.CacheSize = 100_000);
             silo.Configure<GrainDirectoryOptions>(settings.GetSection("GrainDirectory"));
             var orleans = InSchema(connectionString, "orleans");
             silo.UseAdoNetClustering(options => (options.Invariant, options.ConnectionString) = (Invariant, orleans));
@@ -73,6 +71,7 @@ public static class Composition
             });
             silo.AddActivityPropagation();
             silo.AddDashboard(Show);
+            DashboardWithoutCounters.AddTo(silo.Services);
             // Once the silo is active, so that its first call finds one.
             silo.Services.AddHostedService<TransferWatchdog>();
         });
