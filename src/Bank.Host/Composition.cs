@@ -186,8 +186,8 @@ public static class Composition
             throw new OrleansConfigurationException(string.Join(' ', problems));
     }
 
-    // The log of a silo is its operator's, in a terminal or in what collects it. To sample all instruments every second, as is the default,
-    // takes nearly 1% of a core of a host that does nothing.
+    // The log of a silo is its operator's, in a terminal or in what collects it. To gather a silo's figures every second, as is the
+    // default, takes nearly 1% of a core of a host that does nothing.
     private static void Show(DashboardOptions options) => (options.HideTrace, options.CounterUpdateIntervalMs) = (true, 5_000);
 
     // Measured in docs/OPERATIONS.md. A silo is given up after three seconds without an answer to two others, and a crashed one sooner:
