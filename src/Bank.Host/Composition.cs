@@ -51,6 +51,8 @@ public static class Composition
             silo.Configure<SiloMessagingOptions>(settings.GetSection("Messaging"));
             silo.Configure<ClusterMembershipOptions>(Detect);
             silo.Configure<ClusterMembershipOptions>(settings.GetSection("Membership"));
+            // Each transfer leaves an address behind: a million of them, the default, are 300 MB that nobody asks for again.
+            silo.Configure<GrainDirectoryOptions>(options => options.CacheSize = 100_000);
             silo.Configure<GrainDirectoryOptions>(settings.GetSection("GrainDirectory"));
             var orleans = InSchema(connectionString, "orleans");
             silo.UseAdoNetClustering(options => (options.Invariant, options.ConnectionString) = (Invariant, orleans));

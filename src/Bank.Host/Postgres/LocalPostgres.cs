@@ -30,6 +30,11 @@ public sealed class LocalPostgres
     /// <summary>The one database.</summary>
     public const string Database = "bank";
 
+    // An eighth of the memory, which others here need too, up to what holds the indexes of some thirty million events; from the server's
+    // default upwards.
+    private static readonly long SharedBuffers =
+        Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 8, 128L << 20, 2L << 30);
+
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(50);
 
     private readonly string directory;
@@ -230,13 +235,18 @@ public sealed class LocalPostgres
             if (!keepPort)
                 Remember(Ports.PreferredOrFree(access.Port));
 
-            var settings = new Dictionary<string, string>(options.Settings)
+            var settings = new Dictionary<string, string>
             {
-                ["max_connections"] = $"{MaxConnections}",
-                ["listen_addresses"] = "127.0.0.1",
-                ["port"] = access.Port.ToString(CultureInfo.InvariantCulture),
-                ["unix_socket_directories"] = "",
+                ["shared_buffers"] = $"{SharedBuffers >> 20}MB",
+                // Each checkpoint costs full pages of random indexes; the server's default is one per three quarters of a million events.
+                ["max_wal_size"] = "2GB",
             };
+            foreach (var (name, value) in options.Settings)
+                settings[name] = value;
+            settings["max_connections"] = $"{MaxConnections}";
+            settings["listen_addresses"] = "127.0.0.1";
+            settings["port"] = access.Port.ToString(CultureInfo.InvariantCulture);
+            settings["unix_socket_directories"] = "";
             // pg_ctl puts the server into a session of its own, so that a terminal's Ctrl-C does not reach it before the host has drained.
             var started = await user.RunAsync(
                 programs["pg_ctl"],

@@ -19,10 +19,11 @@ public static class EventMetadata
     /// <param name="commandHash">Hash of the command; empty where the caller has none.</param>
     /// <param name="context">Name and value of what the caller adds; null values are left out.</param>
     /// <exception cref="ArgumentException">The context has a name that the engine keeps for itself.</exception>
-    public static byte[] Write(
+    public static ReadOnlyMemory<byte> Write(
         int n, int of, Guid commandId, ReadOnlySpan<byte> commandHash, IReadOnlyList<KeyValuePair<string, string?>>? context)
     {
-        var buffer = new ArrayBufferWriter<byte>(128);
+        // What a JSON writer asks for at once; hardly any metadata is longer.
+        var buffer = new ArrayBufferWriter<byte>(256);
         using (var json = new Utf8JsonWriter(buffer))
         {
             json.WriteStartObject();
@@ -35,7 +36,7 @@ public static class EventMetadata
             if (n > 1)
                 json.WriteString("command"u8, commandId);
             if (!commandHash.IsEmpty)
-                json.WriteString("hash"u8, Base64Url.EncodeToString(commandHash));
+                WriteHash(json, commandHash);
             foreach (var (name, value) in context ?? [])
                 if (name is "n" or "of" or "command" or "hash")
                     // PostgreSQL keeps the last of two: what a command is known by would be the caller's.
@@ -46,7 +47,7 @@ public static class EventMetadata
             json.WriteEndObject();
         }
 
-        return buffer.WrittenSpan.ToArray();
+        return buffer.WrittenMemory;
     }
 
     /// <summary>The id of the command that recorded the event.</summary>
@@ -67,6 +68,14 @@ public static class EventMetadata
         recorded.Metadata.Span.IndexOf("\"traceparent\""u8) >= 0
         && Find(recorded.Metadata.Span, "traceparent"u8, out var json)
         && ActivityContext.TryParse(json.GetString(), null, out var trace) ? trace : default;
+
+    private static void WriteHash(Utf8JsonWriter json, ReadOnlySpan<byte> hash)
+    {
+        var length = Base64Url.GetEncodedLength(hash.Length);
+        var encoded = length <= 128 ? stackalloc byte[length] : new byte[length];
+        Base64Url.EncodeToUtf8(hash, encoded);
+        json.WriteString("hash"u8, encoded);
+    }
 
     private static bool Find(ReadOnlySpan<byte> metadata, ReadOnlySpan<byte> name, out Utf8JsonReader json)
     {

@@ -20,7 +20,7 @@ internal static class Payload
         new MoneyDeposited(Amount, Description, new(123_456_50, 2)), BankJson.Default.MoneyDeposited);
 
     public static byte[] MetadataBytes { get; } = EventMetadata.Write(
-        1, 1, Guid.Empty, CommandHash.Of(new Deposit(Amount, Description)), [new("correlation_id", CorrelationId)]);
+        1, 1, Guid.Empty, CommandHash.Of(new Deposit(Amount, Description)), [new("correlation_id", CorrelationId)]).ToArray();
 
     public static string Data { get; } = Encoding.UTF8.GetString(DataBytes);
 
