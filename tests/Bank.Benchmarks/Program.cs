@@ -8,6 +8,8 @@ using Bank.Host;
 
 Scenario[] scenarios =
 [
+    // First: what others have left in this process would count.
+    new Memory(),
     new Article(),
     new Writer(),
     new Grains(),
@@ -16,7 +18,6 @@ Scenario[] scenarios =
     new Peers(),
     new Http(),
     new Cold(),
-    new Memory(),
     new Replays(),
     new Overload(),
     new Transfers(),
