@@ -72,7 +72,7 @@ DECLARE
     batch_time timestamptz;
     last_position bigint;
     batch_root bytea;
-    procedure text;
+    ignored text;
     careful boolean := false;
     troubled text[];
     next record;
@@ -299,13 +299,13 @@ BEGIN
         INSERT INTO journal.batches (batch, first_position, last_position, recorded_at, format, root, chain)
         VALUES (head.batch, head.position + 1, last_position, batch_time, 1, batch_root, head.chain);
         -- Assignments: a PERFORM is a query with a plan to start.
-        procedure := set_config('journal.procedure', 'journal.append', true);
+        ignored := set_config('journal.procedure', 'journal.append', true);
         UPDATE journal.head h SET position = last_position, batch = head.batch, chain = head.chain, recorded_at = batch_time
         WHERE h.singleton;
-        procedure := set_config('journal.procedure', '', true);
+        ignored := set_config('journal.procedure', '', true);
         -- Wakes whoever tails the record, once per batch. Notifications queue for a lock of the whole server as they commit, which is held
         -- no longer than that of the head.
-        PERFORM pg_notify('journal', last_position::text);
+        ignored := pg_notify('journal', last_position::text);
     END IF;
 
     kind := 0;
