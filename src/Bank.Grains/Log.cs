@@ -1,7 +1,6 @@
 using Bank.Contracts;
 using Bank.Domain;
 using Microsoft.Extensions.Logging;
-using Orleans.Runtime;
 
 namespace Bank.Grains;
 
@@ -21,9 +20,6 @@ internal static partial class Log
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Transfer {TransferId} has been in phase {Phase} since {LastStepAt:O}; resuming it")]
     public static partial void TransferOverdue(this ILogger logger, Guid transferId, string phase, DateTimeOffset lastStepAt);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Silo {Silo} is gone: nobody listens where it did. It is declared dead")]
-    public static partial void SiloIsGone(this ILogger logger, SiloAddress silo);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Transfer {TransferId} could not be resumed; it will be tried again")]
     public static partial void TransferNotResumed(this ILogger logger, Guid transferId, Exception exception);

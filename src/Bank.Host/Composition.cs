@@ -51,6 +51,14 @@ public static class Composition
             silo.Configure<SiloMessagingOptions>(settings.GetSection("Messaging"));
             silo.Configure<ClusterMembershipOptions>(Detect);
             silo.Configure<ClusterMembershipOptions>(settings.GetSection("Membership"));
+            silo.Services.AddSingleton<KilledSilos>();
+            silo.Services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(services => services.GetRequiredService<KilledSilos>());
+            silo.Services.AddOptions<SiloConnectionOptions>()
+                .Configure<KilledSilos>((options, killed) =>
+                {
+                    options.ConfigureSiloInboundConnection(killed.Watch);
+                    options.ConfigureSiloOutboundConnection(killed.Watch);
+                });
             // Each transfer leaves an address behind: a million of them, the default, are 300 MB that nobody asks for again.
             silo.Configure<GrainDirectoryOptions>(options => options.CacheSize = 100_000);
             silo.Configure<GrainDirectoryOptions>(settings.GetSection("GrainDirectory"));
@@ -99,8 +107,11 @@ public static class Composition
             client.Services.AddSingleton<AdoNetGatewayListProvider>();
             client.Services.AddSingleton<IGatewayListProvider, WatchedGateways>();
             client.Services.TryAddSingleton<SiloLosses>();
-            client.Services.AddSingleton<LostConnections>();
-            client.AddGatewayCountChangedHandler(services => services.GetRequiredService<LostConnections>().Handle);
+            client.AddGatewayCountChangedHandler(services => (_, silos) =>
+            {
+                if (silos.NumberOfConnectedGateways < silos.PreviousNumberOfConnectedGateways)
+                    services.GetRequiredService<SiloLosses>().Announce();
+            });
             client.UseConnectionRetryFilter<SiloWait>();
             client.AddActivityPropagation();
             client.AddDashboard(Show);

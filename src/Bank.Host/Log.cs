@@ -11,8 +11,11 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "Waiting for a silo: {Reason}")]
     public static partial void WaitsForSilo(ILogger logger, string reason);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "A connection to a silo was lost, and no other silo looked for it: {Reason}")]
-    public static partial void NobodyLooked(ILogger logger, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Silo {Silo} is gone: nobody listens where it did. It is declared dead")]
+    public static partial void SiloIsGone(ILogger logger, SiloAddress silo);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Silo {Silo} is gone, but could not be declared dead")]
+    public static partial void SiloNotDeclaredDead(ILogger logger, SiloAddress silo, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "PostgreSQL could not be started again")]
     public static partial void PostgresNotRestarted(ILogger logger, Exception exception);
