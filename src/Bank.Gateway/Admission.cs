@@ -5,9 +5,9 @@ namespace Bank.Gateway;
 
 /// <summary>
 /// Takes so many commands at a time and refuses the others before anything was done for them. Otherwise, when more are offered than the
-/// journal takes, whoever comes waits behind all who came before, until everybody is answered too late.
+/// journal takes, whoever comes waits behind all who came before, until everybody is answered too late. Takes none after a standstill.
 /// </summary>
-internal sealed class Admission(BankGatewayOptions options)
+internal sealed class Admission(BankGatewayOptions options, Standstill standstill)
 {
     private int _inFlight;
 
@@ -23,7 +23,7 @@ internal sealed class Admission(BankGatewayOptions options)
 
         try
         {
-            if (Interlocked.Increment(ref _inFlight) <= options.CommandsInFlight)
+            if (Interlocked.Increment(ref _inFlight) <= options.CommandsInFlight && !standstill.HasJustEnded)
                 await next(http);
             else
                 await new Problem(ProblemCode.Overloaded).ExecuteAsync(http);

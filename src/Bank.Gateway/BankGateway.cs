@@ -19,6 +19,7 @@ public static class BankGateway
     public static IServiceCollection AddBankGateway(this IServiceCollection services, BankGatewayOptions? options = null)
     {
         services.AddSingleton(options ?? new());
+        services.AddSingleton<Standstill>();
         services.AddSingleton<Admission>();
         services.TryAddSingleton<SiloLosses>();
         services.AddSingleton<Patience>();

@@ -4,7 +4,8 @@ using Orleans.EventSourcing.Postgres;
 namespace Bank.Gateway;
 
 /// <summary>How long requests wait, and for what.</summary>
-internal sealed class Patience(IJournalReader journal, SiloLosses losses, BankGatewayOptions options, TimeProvider time)
+internal sealed class Patience(
+    IJournalReader journal, SiloLosses losses, Standstill standstill, BankGatewayOptions options, TimeProvider time)
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
@@ -73,6 +74,9 @@ internal sealed class Patience(IJournalReader journal, SiloLosses losses, BankGa
 
         CancellationToken Ask()
         {
+            // Its client may have asked elsewhere meanwhile, and been refused.
+            if (made > 0 && standstill.HasJustEnded)
+                throw new TimeoutException();
             var now = time.GetUtcNow();
             sent = now > sent ? now : sent.AddTicks(1);
             made++;

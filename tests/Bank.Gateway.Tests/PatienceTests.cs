@@ -8,6 +8,7 @@ namespace Bank.Gateway.Tests;
 public sealed class PatienceTests : IDisposable
 {
     private readonly SiloLosses _losses = new(new NoTimers());
+    private readonly Standstill _standstill = new(TimeProvider.System);
     private readonly List<TaskCompletionSource<string>> _calls = [];
     private readonly List<DateTimeOffset> _sent = [];
 
@@ -109,10 +110,14 @@ public sealed class PatienceTests : IDisposable
         Assert.Equal("read", await Patient().For(Asks(Lost, () => "read")));
     }
 
-    public void Dispose() => _losses.Dispose();
+    public void Dispose()
+    {
+        _losses.Dispose();
+        _standstill.Dispose();
+    }
 
     private Patience Patient(TimeSpan? within = null) =>
-        new(null!, _losses, new() { AnswerWithin = within ?? TimeSpan.FromSeconds(60) }, TimeProvider.System);
+        new(null!, _losses, _standstill, new() { AnswerWithin = within ?? TimeSpan.FromSeconds(60) }, TimeProvider.System);
 
     private Task<string> Ask(TimeSpan? within = null) => Patient(within).For(
         sentAt =>
