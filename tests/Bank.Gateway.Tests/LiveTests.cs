@@ -88,7 +88,7 @@ public sealed class LiveTests(PrivatePostgres postgres) : IAsyncLifetime
         // whoever does not read keeps nothing. In the suite, tests of other classes run in this process at the same time, and the bound has
         // room for what they hold.
         var grown = GC.GetTotalMemory(forceFullCollection: true) - before;
-        TestContext.Current.SendDiagnosticMessage($"{grown >> 20} MiB more after {WideEvents} events of 2 KB");
+        TestContext.Current.TestOutputHelper!.WriteLine($"{grown >> 20} MiB more after {WideEvents} events of 2 KB");
         Assert.InRange(grown, long.MinValue, (long)Scale.Of(512, 192) << 20);
 
         // They are cut off, so that reading on at last comes to an end.

@@ -99,7 +99,7 @@ public sealed class PageTests(PrivatePostgres postgres)
         var p50 = Median(rounds.Select(r => r[r.Count / 2]));
         var p99s = rounds.Select(r => r[(int)(0.99 * (r.Count - 1))]).ToList();
         var p99 = Median(p99s);
-        TestContext.Current.SendDiagnosticMessage(
+        TestContext.Current.TestOutputHelper!.WriteLine(
             $"{what}: {taken.Count} pages, p50 {p50.TotalMilliseconds:0.0} ms, p99 {p99.TotalMilliseconds:0.0} ms"
                 + $" ({string.Join(", ", p99s.Select(r => $"{r.TotalMilliseconds:0.0}"))})");
         // Of a few pages, all are first ones.

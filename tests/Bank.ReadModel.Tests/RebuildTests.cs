@@ -114,7 +114,7 @@ public sealed class RebuildTests(PrivatePostgres postgres) : ReadModelTest(postg
         var partitions = await OpenAsync(runtime);
         await CaughtUpAsync(partitions);
         var head = await ScalarAsync<long>("SELECT position FROM journal.head");
-        TestContext.Current.SendDiagnosticMessage(string.Create(
+        TestContext.Current.TestOutputHelper!.WriteLine(string.Create(
             CultureInfo.InvariantCulture, $"transactions: {head / clock.Elapsed.TotalSeconds:n0} events/s over {head} events"));
         Assert.Equal((await JournalFold.OfJournalAsync(App))["transactions"], await TransactionsAsync());
     }

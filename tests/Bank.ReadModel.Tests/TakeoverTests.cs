@@ -53,7 +53,7 @@ public sealed class TakeoverTests(PrivatePostgres postgres) : ReadModelTest(post
                 return (answer.StatusCode == HttpStatusCode.OK, await JsonAsync(answer));
             });
         }));
-        TestContext.Current.SendDiagnosticMessage($"all partitions served {clock.Elapsed.TotalSeconds:0.0} s after the kill");
+        TestContext.Current.TestOutputHelper!.WriteLine($"all partitions served {clock.Elapsed.TotalSeconds:0.0} s after the kill");
         Assert.InRange(clock.Elapsed, TimeSpan.Zero, Promised);
         left.Terminate();
         Assert.Equal(0, await left.EndAsync());

@@ -92,7 +92,7 @@ public sealed class RandomTests(PrivatePostgres postgres) : IDisposable
         var report = await Check.ReadAsync(database.App, TestContext.Current.CancellationToken);
         Assert.Empty(report.Violations);
         Assert.All(report.Currencies, currency => Assert.Equal(0, decimal.Parse(currency.InFlight!, CultureInfo.InvariantCulture)));
-        TestContext.Current.SendDiagnosticMessage($"{acknowledged.Count} acts acknowledged, {report.Position} events");
+        TestContext.Current.TestOutputHelper!.WriteLine($"{acknowledged.Count} acts acknowledged, {report.Position} events");
         // It is worth something only if it got somewhere.
         Assert.InRange(acknowledged.Count, Clients, int.MaxValue);
     }

@@ -196,7 +196,7 @@ public sealed class CheckTests(MadeRecord made) : IClassFixture<MadeRecord>
         var database = await made.MakeAsync(acts, accounts: 10_000);
         var clock = Stopwatch.StartNew();
         var report = await Check.ReadAsync(database.App, Cancellation);
-        TestContext.Current.SendDiagnosticMessage($"{report.Position} events checked in {clock.Elapsed.TotalSeconds:0.0} s");
+        TestContext.Current.TestOutputHelper!.WriteLine($"{report.Position} events checked in {clock.Elapsed.TotalSeconds:0.0} s");
         Assert.Empty(report.Violations);
         Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(60));
     }
