@@ -190,10 +190,12 @@ internal sealed class BankOverHttp : IAsyncDisposable
         Send(Signals.Thaw);
         foreach (var gateway in Gateways)
             await Eventually.UntilAsync(
-                $"{gateway.Address} is ready",
+                $"{gateway.Address} takes commands, which it does not as soon as it is thawed",
                 async () =>
                 {
-                    using var answer = await _client.GetAsync(new Uri(gateway.Address, "/health/ready"));
+                    using var deposit = Deposit(Accounts[0]);
+                    deposit.RequestUri = new Uri(gateway.Address, deposit.RequestUri!);
+                    using var answer = await _client.SendAsync(deposit);
                     return (answer.IsSuccessStatusCode, (object?)await answer.Content.ReadAsStringAsync());
                 },
                 Patience);
