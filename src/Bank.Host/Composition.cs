@@ -79,7 +79,8 @@ public static class Composition
                 builder.Configuration.GetSection("Projections").Bind(options);
                 options.AddBank();
             });
-            silo.AddActivityPropagation();
+            silo.AddOutgoingGrainCallFilter<TracedCalls>();
+            silo.AddIncomingGrainCallFilter<TracedCalls>();
             silo.AddDashboard(Show);
             DashboardWithoutCounters.AddTo(silo.Services);
             // Once the silo is active, so that its first call finds one.
@@ -113,7 +114,7 @@ public static class Composition
                     services.GetRequiredService<SiloLosses>().Announce();
             });
             client.UseConnectionRetryFilter<SiloWait>();
-            client.AddActivityPropagation();
+            client.AddOutgoingGrainCallFilter<TracedCalls>();
             client.AddDashboard(Show);
         });
         builder.Services.AddPostgresJournalReader(options =>

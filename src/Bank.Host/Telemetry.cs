@@ -21,13 +21,13 @@ internal static class Telemetry
 {
     private const double SampledByDefault = 0.01;
 
-    // Beginnings of the names of instruments that count each message, look-up or piece of a reply, or walk through all activations, and
-    // that no panel or alert asks for.
+    // Beginnings of the names of instruments that count each message, look-up, statement or piece of a reply, or walk through all
+    // activations, and that no panel or alert asks for.
     private static readonly string[] NotMeasured =
     [
         "orleans-messaging-sent", "orleans-messaging-received", "orleans-messaging-processing", "orleans-messaging-rerouted",
         "orleans-gateway-sent", "orleans-gateway-received", "orleans-directory-lookups", "orleans-directory-cache-size",
-        "db.client.operation.npgsql.bytes", "http.server.active_requests",
+        "orleans-streams-persistent-stream-messages", "db.client.operation", "http.server.active_requests",
     ];
 
     /// <summary>Adds instruments, samplers and exporters.</summary>
@@ -59,7 +59,7 @@ internal static class Telemetry
             telemetry.WithTracing(traces =>
             {
                 traces
-                    .AddSource("Microsoft.AspNetCore", "Microsoft.Orleans.Runtime", "Microsoft.Orleans.Application", EngineTelemetry.Name)
+                    .AddSource("Microsoft.AspNetCore", TracedCalls.SourceName, EngineTelemetry.Name)
                     .AddNpgsql();
                 if (hasCollector)
                     traces.AddOtlpExporter();
@@ -83,7 +83,10 @@ internal static class Telemetry
         return next(http);
     }
 
-    /// <summary>Samples what is linked to something sampled: a batch is nobody's child, and belongs to each of its commands.</summary>
+    /// <summary>
+    /// Samples what is linked to something sampled: a batch is nobody's child, and belongs to each of its commands. A statement that
+    /// nobody asked for, such as those of membership, begins no trace.
+    /// </summary>
     private sealed class LinksSampler(Sampler others) : Sampler
     {
         public override SamplingResult ShouldSample(in SamplingParameters samplingParameters)
@@ -91,7 +94,9 @@ internal static class Telemetry
             foreach (var link in samplingParameters.Links ?? [])
                 if (link.Context.TraceFlags.HasFlag(ActivityTraceFlags.Recorded))
                     return new(SamplingDecision.RecordAndSample);
-            return others.ShouldSample(samplingParameters);
+            return samplingParameters is { Kind: ActivityKind.Client, ParentContext: { TraceId: var trace } } && trace == default
+                ? new(SamplingDecision.Drop)
+                : others.ShouldSample(samplingParameters);
         }
     }
 }

@@ -23,7 +23,6 @@ public sealed record Instrument(string Name, InstrumentKind Kind, string Unit = 
     [
         new("bank.commands", InstrumentKind.Counter),
         new("journal.append.duration", InstrumentKind.Histogram, "s"),
-        new("journal.append.outcomes", InstrumentKind.Counter),
         new("journal.batch.size", InstrumentKind.Histogram),
         new("journal.queue.length", InstrumentKind.Gauge),
         new("journal.calls.lost", InstrumentKind.Counter),

@@ -23,7 +23,6 @@ internal sealed class JournalMetrics : IDisposable
     private readonly Meter _meter;
     private readonly Histogram<double> _duration;
     private readonly Histogram<int> _batchSize;
-    private readonly Counter<long> _outcomes;
     private readonly Counter<long> _lost;
     private readonly Counter<long> _snapshotsSaved;
     private readonly Counter<long> _snapshotsDropped;
@@ -36,7 +35,6 @@ internal sealed class JournalMetrics : IDisposable
             "journal.append.duration", "s", "From handing an append over to its outcome", tags: null, advice: Durations);
         _batchSize = _meter.CreateHistogram<int>(
             "journal.batch.size", "{event}", "Events sent in one call", tags: null, advice: BatchSizes);
-        _outcomes = _meter.CreateCounter<long>("journal.append.outcomes", "{append}", "Appends by outcome");
         _lost = _meter.CreateCounter<long>("journal.calls.lost", "{call}", "Calls that may or may not have committed");
         _snapshotsSaved = _meter.CreateCounter<long>("journal.snapshots.saved", "{snapshot}");
         _snapshotsDropped = _meter.CreateCounter<long>("journal.snapshots.dropped", "{snapshot}", "Not saved, for want of room or journal");
@@ -49,12 +47,8 @@ internal sealed class JournalMetrics : IDisposable
     public void ObserveQueue(Func<int> length) =>
         _meter.CreateObservableGauge("journal.queue.length", length, "{event}", "Events and questions that wait for the writer");
 
-    public void Appended(AppendOutcome outcome, long started)
-    {
-        var tag = new KeyValuePair<string, object?>("outcome", outcome.GetType().Name);
-        _duration.Record(_time.GetElapsedTime(started).TotalSeconds, tag);
-        _outcomes.Add(1, tag);
-    }
+    public void Appended(AppendOutcome outcome, long started) =>
+        _duration.Record(_time.GetElapsedTime(started).TotalSeconds, new KeyValuePair<string, object?>("outcome", outcome.GetType().Name));
 
     public void Calling(int events) => _batchSize.Record(events);
 

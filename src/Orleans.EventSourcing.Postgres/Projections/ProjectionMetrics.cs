@@ -13,7 +13,8 @@ internal sealed class ProjectionMetrics : IDisposable
     {
         _meter = meters?.Create(JournalMetrics.MeterName) ?? new Meter(JournalMetrics.MeterName);
         _events = _meter.CreateCounter<long>("projection.events", "{event}", "Events whose rows are committed");
-        _delay = _meter.CreateHistogram<double>("projection.delay", "s", "From an event's time to the commit of its rows that serve");
+        _delay = _meter.CreateHistogram<double>(
+            "projection.delay", "s", "From a batch's time to the commit of a partition's rows that serve");
         Observe("projection.lag.events", "{event}", "Known positions that are not handled yet", p => p.LagEvents);
         _meter.CreateObservableGauge(
             "projection.lag",
@@ -41,8 +42,11 @@ internal sealed class ProjectionMetrics : IDisposable
         if (!serving || !_delay.Enabled)
             return;
         var now = time.GetUtcNow();
+        // Events of one batch have one time, and have waited alike.
+        var last = DateTimeOffset.MinValue;
         foreach (var e in events)
-            _delay.Record((now - e.RecordedAt).TotalSeconds, tag);
+            if (e.RecordedAt != last)
+                _delay.Record((now - (last = e.RecordedAt)).TotalSeconds, tag);
     }
 
     public void Dispose() => _meter.Dispose();
