@@ -32,6 +32,29 @@ public class DerivedIdTests
         Assert.Equal(new(id), DerivedId.Step(new(Command), step));
 
     [Fact]
+    public void What_follows_from_a_key_with_a_time_begins_with_that_time()
+    {
+        var transfer = DerivedId.Transfer(Opened, "01a23179-de00-7abc-8def-0123456789ab");
+
+        Assert.Equal(new("01a23179-de00-8fd6-ab95-1faebe49a8f7"), transfer.Value);
+        Assert.Equal(new("01a23179-de00-8d35-a03c-77ae0af212d7"), DerivedId.Step(transfer, TransferStep.Source));
+        Assert.NotEqual(transfer, DerivedId.Transfer(new(Command), "01a23179-de00-7abc-8def-0123456789ab"));
+        Assert.NotEqual(transfer, DerivedId.Transfer(Opened, "01a23179-de00-7abc-8def-0123456789ac"));
+    }
+
+    [Fact]
+    public void No_time_is_too_late_for_an_id() =>
+        Assert.Equal("ffffffff-ffff-8", $"{DerivedId.Command(Opened, "ffffffff-ffff-7fff-bfff-ffffffffffff")}"[..15]);
+
+    [Theory]
+    [InlineData("01a23179-ddff-7abc-8def-0123456789ab")] // Made before times were kept.
+    [InlineData("01a23179-de00-4abc-8def-0123456789ab")]
+    [InlineData("01a23179de007abc8def0123456789ab")]
+    [InlineData("k1")]
+    public void What_follows_from_any_other_key_is_its_name(string key) =>
+        Assert.Equal(Uuid.V5(Opened.Value, "key:" + key), DerivedId.Command(Opened, key));
+
+    [Fact]
     public void A_stream_is_named_after_its_id()
     {
         Assert.Equal("account-7e04a344-099c-5124-aab5-df9d97b44be2", Opened.StreamId);

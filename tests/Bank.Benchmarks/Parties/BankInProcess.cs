@@ -1,4 +1,3 @@
-using System.Globalization;
 using Bank.Benchmarks.Measuring;
 using Bank.Contracts;
 using Bank.Domain;
@@ -116,8 +115,6 @@ internal sealed class BankInProcess : IAsyncDisposable
     /// <summary>Transfers; each counts when its money has arrived durably.</summary>
     public LoadParty Transfers(int callers, Spread spread)
     {
-        var keys = new long[callers];
-        var run = Guid.NewGuid();
         return new(
             $"{_name}, {callers} in flight, {spread}", "transfers/s",
             (time, cancellation) => Load.RunAsync(callers, time, TransferAsync, cancellation));
@@ -126,7 +123,7 @@ internal sealed class BankInProcess : IAsyncDisposable
         {
             var (payer, payee) = spread.Next();
             var (from, to) = (_accounts[payer].Id, _accounts[payee].Id);
-            var transfer = DerivedId.Transfer(from, Key(run, caller, keys));
+            var transfer = DerivedId.Transfer(from, NewKey());
             var reply = await _transfers.Of(transfer.Value).Request(
                 from.Value, to.Value, new(100, 2), Payload.Description, new(transfer.Value, Payload.CorrelationId));
             if (reply is not { Status: ReplyStatus.Done, Code: null, Transfer: "completed", Replayed: false })
@@ -150,15 +147,13 @@ internal sealed class BankInProcess : IAsyncDisposable
 
     private static LoadParty DepositsTo(string name, int callers, Func<int, BankAccount> account)
     {
-        var keys = new long[callers];
-        var run = Guid.NewGuid();
         return new(name, "commands/s", (time, cancellation) => Load.RunAsync(callers, time, DepositAsync, cancellation));
 
-        async Task DepositAsync(int caller) => Expect(await account(caller).DepositAsync(Key(run, caller, keys)));
+        async Task DepositAsync(int caller) => Expect(await account(caller).DepositAsync(NewKey()));
     }
 
-    private static string Key(Guid run, int caller, long[] keys) =>
-        string.Create(CultureInfo.InvariantCulture, $"{run}-{caller}-{keys[caller]++}");
+    /// <summary>A key as gateways make them up.</summary>
+    public static string NewKey() => Guid.CreateVersion7().ToString();
 
     public static void Expect(params ReadOnlySpan<CommandReply> replies)
     {

@@ -51,7 +51,7 @@ internal sealed class BareCopy : IAsyncDisposable
             _position++;
             await import.StartRowAsync(cancellation);
             await import.WriteAsync(_position, cancellation);
-            await import.WriteAsync(Guid.NewGuid(), cancellation);
+            await import.WriteAsync(Guid.CreateVersion7(), cancellation);
             await import.WriteAsync(_streams[stream], cancellation);
             await import.WriteAsync(version + 1, cancellation);
             await import.WriteAsync("MoneyDeposited", cancellation);

@@ -44,7 +44,7 @@ internal sealed class JournalGrowth(TestDatabase database) : IAsyncDisposable
         }));
 
         static IEnumerable<NewEvent> NewEvents() => Enumerable.Range(0, EventsOfAppend).Select(_ =>
-            new NewEvent(Guid.NewGuid(), "MoneyDeposited", 1, Payload.DataBytes, Payload.MetadataBytes));
+            new NewEvent(Guid.CreateVersion7(), "MoneyDeposited", 1, Payload.DataBytes, Payload.MetadataBytes));
     }
 
     public ValueTask DisposeAsync() => _journal.DisposeAsync();

@@ -31,8 +31,6 @@ internal sealed class OldKeys
 
     public LoadParty InFlight(int callers)
     {
-        var run = Guid.NewGuid();
-        var numbers = new long[callers];
         return new(
             $"1% old keys, {callers} in flight", "commands/s",
             (time, cancellation) => Load.RunAsync(callers, time, DepositAsync, cancellation));
@@ -47,8 +45,7 @@ internal sealed class OldKeys
                 return;
             }
 
-            var key = string.Create(CultureInfo.InvariantCulture, $"{run}-{caller}-{numbers[caller]++}");
-            BankInProcess.Expect(await Of(Random.Shared.Next(_bank.Accounts.Count)).DepositAsync(key));
+            BankInProcess.Expect(await Of(Random.Shared.Next(_bank.Accounts.Count)).DepositAsync(BankInProcess.NewKey()));
         }
     }
 

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using System.Globalization;
 using Bank.Benchmarks.Measuring;
 using Bank.Contracts;
 using Bank.Domain;
@@ -28,7 +27,6 @@ internal sealed class ReadModelSilo : IAsyncDisposable
     private readonly MeterListener _meter = new();
     private readonly ConcurrentDictionary<string, ConcurrentQueue<double>> _delays = [];
     private readonly ConcurrentQueue<(string Stream, StreamState State)> _made = [];
-    private long _commands;
 
     private ReadModelSilo(IHost host, TestDatabase database)
     {
@@ -139,9 +137,9 @@ internal sealed class ReadModelSilo : IAsyncDisposable
         async Task CommandAsync(int number)
         {
             var id = accounts[number % Accounts];
-            var key = string.Create(CultureInfo.InvariantCulture, $"{Interlocked.Increment(ref _commands)}");
             Expect(await grains.GetGrain<IBankAccountGrain>(id.Value).Deposit(
-                new(Payload.Amount.MinorUnits, 2), Payload.Description, new(DerivedId.Command(id, key), Payload.CorrelationId)));
+                new(Payload.Amount.MinorUnits, 2), Payload.Description,
+                new(DerivedId.Command(id, BankInProcess.NewKey()), Payload.CorrelationId)));
         }
     }
 
@@ -181,7 +179,7 @@ internal sealed class ReadModelSilo : IAsyncDisposable
                 account = (new AccountId(Guid.NewGuid()).StreamId, StreamState.Empty);
             var (type, data) = account.State.Version == 0 ? ("AccountOpened", MadeJournal.Opened) : ("MoneyDeposited", Payload.DataBytes);
             var outcome = await journal.AppendAsync(new(
-                account.Stream, account.State, [new(Guid.NewGuid(), type, 1, data, Payload.MetadataBytes)], new()));
+                account.Stream, account.State, [new(Guid.CreateVersion7(), type, 1, data, Payload.MetadataBytes)], new()));
             _made.Enqueue(outcome is AppendOutcome.Appended appended
                 ? (account.Stream, appended.Last)
                 : throw new InvalidOperationException($"An append got {outcome}."));

@@ -52,7 +52,7 @@ internal sealed class RowLocks : IAsyncDisposable
     private async Task TransferAsync(Spread spread)
     {
         var (payer, payee) = spread.Next();
-        var (from, to, transfer) = (_accounts[payer], _accounts[payee], Guid.NewGuid());
+        var (from, to, transfer) = (_accounts[payer], _accounts[payee], Guid.CreateVersion7());
         const long amount = 100;
         await using var connection = await _source.OpenConnectionAsync(CancellationToken.None);
         await using var transaction = await connection.BeginTransactionAsync(CancellationToken.None);

@@ -127,7 +127,7 @@ internal sealed class StreamFollowers : IAsyncDisposable
         var outcome = await _journal.AppendAsync(new(
             $"account-{Interlocked.Increment(ref _streams)}",
             StreamState.Empty,
-            [new(Guid.NewGuid(), "MoneyDeposited", 1, Payload.DataBytes, Payload.MetadataBytes)],
+            [new(Guid.CreateVersion7(), "MoneyDeposited", 1, Payload.DataBytes, Payload.MetadataBytes)],
             new()));
         if (outcome is not AppendOutcome.Appended)
             throw new InvalidOperationException($"An append got {outcome}.");

@@ -45,7 +45,7 @@ internal sealed class WriterAlone : IAsyncDisposable
             var outcome = await _journal.AppendAsync(new(
                 _ids[stream],
                 _states[stream],
-                [new(Guid.NewGuid(), "MoneyDeposited", 1, Payload.DataBytes, Payload.MetadataBytes)],
+                [new(Guid.CreateVersion7(), "MoneyDeposited", 1, Payload.DataBytes, Payload.MetadataBytes)],
                 new()));
             _states[stream] = outcome is AppendOutcome.Appended appended
                 ? appended.Last
