@@ -20,6 +20,7 @@ public static class BankGateway
     {
         services.AddSingleton(options ?? new());
         services.AddSingleton<Standstill>();
+        services.AddHealthChecks().AddCheck<Standstill>("standstill");
         services.AddSingleton<Admission>();
         services.TryAddSingleton<SiloLosses>();
         services.AddSingleton<Patience>();

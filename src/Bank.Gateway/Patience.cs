@@ -25,6 +25,7 @@ internal sealed class Patience(
     /// whoever has given it does not do those any more that were sent before.
     /// </param>
     /// <exception cref="TimeoutException">No answer in time, or none to be believed: it may happen none the less.</exception>
+    /// <exception cref="RequestRefusedException">Nothing was asked, after a standstill.</exception>
     public async Task<T> For<T>(Func<DateTimeOffset, Task<T>> ask, Func<T, bool?> isDone)
     {
         var began = time.GetTimestamp();
@@ -74,10 +75,11 @@ internal sealed class Patience(
 
         CancellationToken Ask()
         {
-            // Its client may have asked elsewhere meanwhile, and been refused.
-            if (made > 0 && standstill.HasJustEnded)
-                throw new TimeoutException();
+            // Its time first: a call that is sent late, because all stood still after this, says so by it.
             var now = time.GetUtcNow();
+            // Its client may have asked elsewhere meanwhile, and been refused.
+            if (standstill.HasJustEnded)
+                throw made > 0 ? new TimeoutException() : new RequestRefusedException(new(ProblemCode.Overloaded));
             sent = now > sent ? now : sent.AddTicks(1);
             made++;
             var next = losses.Next;

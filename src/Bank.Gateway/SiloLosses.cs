@@ -30,11 +30,7 @@ public sealed class SiloLosses(TimeProvider time) : IDisposable
         Tell();
     }
 
-    public void Dispose()
-    {
-        _repeating?.Dispose();
-        _next.Dispose();
-    }
+    public void Dispose() => _repeating?.Dispose();
 
     private void Repeat()
     {

@@ -1,6 +1,6 @@
 namespace Bank.Host;
 
-/// <summary>What the program ends with; each has one meaning, and docs/HACKING.md lists them.</summary>
+/// <summary>What the program ends with; each has one meaning, and <c>./bank --help</c> lists them.</summary>
 public enum ExitCode
 {
     Done = 0,

@@ -11,7 +11,10 @@ namespace Bank.Host;
 /// ones to its port, which no silo that lives does, frozen or not. Where the machine is gone too nobody refuses, and the probes have to
 /// find out.
 /// </summary>
-/// <remarks>No grain does this: to find one takes the directory, of which the dead silo may have the part that is needed.</remarks>
+/// <remarks>
+/// No grain does this: to find one takes the directory, of which the dead silo may have the part that is needed. And one silo's word is
+/// enough here, so a silo that suddenly can reach none of several others says nothing: more likely it is its own network.
+/// </remarks>
 internal sealed class KilledSilos(IServiceProvider services, ILocalSiloDetails self, TimeProvider time, ILogger<KilledSilos> log)
     : ILifecycleParticipant<ISiloLifecycle>
 {
@@ -21,40 +24,50 @@ internal sealed class KilledSilos(IServiceProvider services, ILocalSiloDetails s
     /// <summary>Looks for all silos when a connection has ended: one that the other side made does not say which silo that was.</summary>
     public void Watch(IConnectionBuilder connection) => connection.Use(next => async context =>
     {
+        var began = time.GetTimestamp();
         try
         {
             await next(context);
         }
         finally
         {
-            _ = LookAsync();
+            // Shorter ones are made by looking, here or there, and one look must not lead to the next.
+            if (time.GetElapsedTime(began) > Patience)
+                _ = LookAsync(joins: false);
         }
     });
 
     /// <summary>A silo that joins looks too: where every silo was killed, nobody else is there to lose a connection.</summary>
     public void Participate(ISiloLifecycle lifecycle) => lifecycle.Subscribe(
-        nameof(KilledSilos), ServiceLifecycleStage.Active, _ => LookAsync(), _ => Task.CompletedTask);
+        nameof(KilledSilos), ServiceLifecycleStage.Active, _ => LookAsync(joins: true), _ => Task.CompletedTask);
 
-    private async Task LookAsync()
+    internal async Task LookAsync(bool joins)
     {
-        // Not taken before: what it is made of has connections.
-        var cluster = services.GetRequiredService<IClusterMembershipService>();
-        await Task.WhenAll(
-            from member in cluster.CurrentSnapshot.Members.Values
-            where member.Status == SiloStatus.Active && !member.SiloAddress.Equals(self.SiloAddress)
-            select LookAsync(cluster, member.SiloAddress));
+        IClusterMembershipService cluster;
+        try
+        {
+            // Not taken before: what it is made of has connections.
+            cluster = services.GetRequiredService<IClusterMembershipService>();
+        }
+        catch (ObjectDisposedException)
+        {
+            // This silo is at its end, and with it its connections.
+            return;
+        }
+
+        var others = cluster.CurrentSnapshot.Members.Values
+            .Where(member => member.Status == SiloStatus.Active && !member.SiloAddress.Equals(self.SiloAddress))
+            .Select(member => member.SiloAddress).ToList();
+        var refuse = await Task.WhenAll(others.Select(RefusesTwiceAsync));
+        var gone = others.Where((_, i) => refuse[i]).ToList();
+        if (joins || gone.Count <= 1 || gone.Count < others.Count)
+            await Task.WhenAll(gone.Select(silo => DeclareDeadAsync(cluster, silo)));
     }
 
-    private async Task LookAsync(IClusterMembershipService cluster, SiloAddress silo)
+    private async Task DeclareDeadAsync(IClusterMembershipService cluster, SiloAddress silo)
     {
         try
         {
-            if (!await RefusesAsync(silo.Endpoint))
-                return;
-            // A wrong death costs no money, but the time of all its accounts: so twice.
-            await Task.Delay(Pause, time);
-            if (!await RefusesAsync(silo.Endpoint))
-                return;
             Log.SiloIsGone(log, silo);
             await cluster.TryKill(silo);
         }
@@ -63,6 +76,15 @@ internal sealed class KilledSilos(IServiceProvider services, ILocalSiloDetails s
             // Nobody waits for this; the probes find out, later.
             Log.SiloNotDeclaredDead(log, silo, e);
         }
+    }
+
+    // A wrong death costs no money, but the time of all its accounts.
+    private async Task<bool> RefusesTwiceAsync(SiloAddress silo)
+    {
+        if (!await RefusesAsync(silo.Endpoint))
+            return false;
+        await Task.Delay(Pause, time);
+        return await RefusesAsync(silo.Endpoint);
     }
 
     private async Task<bool> RefusesAsync(IPEndPoint silo)

@@ -11,7 +11,7 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "Waiting for a silo: {Reason}")]
     public static partial void WaitsForSilo(ILogger logger, string reason);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Silo {Silo} is gone: nobody listens where it did. It is declared dead")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Silo {Silo} is gone: nobody listens where it did. It is to be declared dead")]
     public static partial void SiloIsGone(ILogger logger, SiloAddress silo);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Silo {Silo} is gone, but could not be declared dead")]

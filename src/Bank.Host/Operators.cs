@@ -17,8 +17,12 @@ internal sealed class OperatorsOnly
 /// </summary>
 internal sealed class Operators
 {
+    // Those with "Original" are what ASPNETCORE_FORWARDEDHEADERS_ENABLED makes of the others, after it has believed them.
     private static readonly string[] Traces =
-        ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP"];
+    [
+        "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP",
+        "X-Original-For", "X-Original-Host", "X-Original-Proto",
+    ];
 
     private readonly IPNetwork[] _networks;
 

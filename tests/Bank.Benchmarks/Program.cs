@@ -33,7 +33,7 @@ Scenario[] scenarios =
 
 var names = new Argument<string[]>("names")
 {
-    Description = "What to measure; everything by default",
+    Description = "What to measure; by default everything but what runs by name only",
     HelpName = "NAME",
     Arity = ArgumentArity.ZeroOrMore,
 };

@@ -1,4 +1,6 @@
+using Bank.Gateway.Problems;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Xunit;
 
 namespace Bank.Gateway.Tests;
@@ -36,6 +38,17 @@ public sealed class StandstillTests : IDisposable
     }
 
     [Fact]
+    public void A_machine_that_slept_tells_it_by_the_clock_on_the_wall()
+    {
+        _clock.Sleeps(2.1);
+        Assert.True(_standstill.HasJustEnded);
+        _clock.Passes(0.1, ticks: true);
+        Assert.True(_standstill.HasJustEnded);
+        _clock.Passes(1, ticks: true);
+        Assert.False(_standstill.HasJustEnded);
+    }
+
+    [Fact]
     public async Task No_command_is_let_in_after_a_standstill()
     {
         var admission = new Admission(new(), _standstill);
@@ -58,6 +71,24 @@ public sealed class StandstillTests : IDisposable
             Assert.Equal(isLetIn ? 200 : 503, http.Response.StatusCode);
             return isLetIn;
         }
+    }
+
+    [Fact]
+    public async Task A_gateway_is_not_ready_after_a_standstill()
+    {
+        Assert.Equal(HealthStatus.Healthy, (await _standstill.CheckHealthAsync(new(), TestContext.Current.CancellationToken)).Status);
+        _clock.Passes(2.1, ticks: false);
+        Assert.Equal(HealthStatus.Unhealthy, (await _standstill.CheckHealthAsync(new(), TestContext.Current.CancellationToken)).Status);
+    }
+
+    [Fact]
+    public async Task A_command_that_was_let_in_before_a_standstill_is_not_asked_for_after_it()
+    {
+        using var losses = new SiloLosses(TimeProvider.System);
+        var patience = new Patience(null!, losses, _standstill, new(), TimeProvider.System);
+        _clock.Passes(2.1, ticks: false);
+        var refused = await Assert.ThrowsAsync<RequestRefusedException>(() => patience.For(_ => Task.FromResult(true), _ => true));
+        Assert.Equal(ProblemCode.Overloaded, refused.Problem.Code);
     }
 
     [Fact]
@@ -85,11 +116,16 @@ public sealed class StandstillTests : IDisposable
     private sealed class Clock : TimeProvider
     {
         private long _now;
+        private DateTimeOffset _utc = DateTimeOffset.UnixEpoch;
         private Action _tick = () => { };
 
         public override long TimestampFrequency => 1_000;
 
         public override long GetTimestamp() => _now;
+
+        public override DateTimeOffset GetUtcNow() => _utc;
+
+        public void Sleeps(double seconds) => _utc += TimeSpan.FromSeconds(seconds);
 
         public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
         {
@@ -100,6 +136,7 @@ public sealed class StandstillTests : IDisposable
         public void Passes(double seconds, bool ticks)
         {
             _now += (long)(seconds * TimestampFrequency);
+            Sleeps(seconds);
             if (ticks)
                 _tick();
         }

@@ -1,9 +1,12 @@
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 using Xunit;
 
 namespace Bank.Host.Tests;
@@ -43,6 +46,23 @@ public sealed class OperatorsTests
             http.Request.Headers[header] = value;
             Assert.False(await IsServedAsync(http), peer);
         }
+    }
+
+    [Theory]
+    [InlineData("X-Forwarded-For", "127.0.0.1")]
+    [InlineData("X-Forwarded-Proto", "https")]
+    public async Task What_a_proxy_says_is_no_less_said_where_it_is_believed(string header, string value)
+    {
+        var http = From("127.0.0.1");
+        http.Request.Headers[header] = value;
+        var believed = new ForwardedHeadersOptions { ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto };
+        believed.KnownIPNetworks.Clear();
+        believed.KnownProxies.Clear();
+        var served = true;
+        await new ForwardedHeadersMiddleware(
+            async _ => served = await IsServedAsync(http), NullLoggerFactory.Instance, Options.Create(believed)).Invoke(http);
+        Assert.False(http.Request.Headers.ContainsKey(header));
+        Assert.False(served);
     }
 
     [Theory]

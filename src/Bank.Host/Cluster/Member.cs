@@ -96,12 +96,24 @@ internal sealed class Member(
             start.Environment[name] = value;
         var log = TextWriter.Synchronized(new StreamWriter(logFile, append: true) { AutoFlush = true });
         var process = new Process { StartInfo = start };
-        process.OutputDataReceived += (_, line) => log.WriteLine(line.Data);
-        process.ErrorDataReceived += (_, line) => log.WriteLine(line.Data);
+        process.OutputDataReceived += (_, line) => Write(line.Data);
+        process.ErrorDataReceived += (_, line) => Write(line.Data);
         process.Start();
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
         _process = process;
+
+        void Write(string? line)
+        {
+            try
+            {
+                log.WriteLine(line);
+            }
+            catch (IOException)
+            {
+                // A full disk costs lines of the log, and not the cluster, which this exception would end.
+            }
+        }
     }
 
     /// <summary>kill -9. A frozen process dies of it too.</summary>

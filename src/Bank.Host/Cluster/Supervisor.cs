@@ -149,7 +149,7 @@ internal sealed class Supervisor(
         }
     }
 
-    // At once the first time, then later and later: one that dies at each start must not keep the machine busy.
+    // After a second, then later and later: one that dies at each start must not keep the machine busy.
     private void StartAgain(Member member)
     {
         var now = time.GetUtcNow();

@@ -8,7 +8,7 @@ namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
 /// Fences, before anything is loaded, every silo that is dead in this one's view of the cluster, and at start this silo's own
-/// predecessors: those of the same cluster and endpoint, whose port this one has bound, so that none of them lives.
+/// predecessors: those of the same cluster and endpoint, which may write no more, since this one has bound their port.
 /// </summary>
 internal sealed class SiloFences(
     string clusterId,
