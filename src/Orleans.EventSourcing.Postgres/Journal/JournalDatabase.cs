@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Npgsql;
 
 namespace Orleans.EventSourcing.Postgres;
@@ -102,10 +103,14 @@ internal sealed class JournalDatabase : IAsyncDisposable
         $"{new NpgsqlConnectionStringBuilder(options.ConnectionString).Options} -c jit=off -c enable_seqscan=off"
             + " -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
+    private static bool IsTraced => Activity.Current is { Recorded: true };
+
     private static NpgsqlDataSource Build(PostgresJournalOptions options, NpgsqlConnectionStringBuilder settings)
     {
         // What metrics call its pool; by default that is the connection string.
         var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = settings.ApplicationName };
+        // A statement is traced when whoever asks for it is: those of loops that run all the time would each begin a trace, to be sampled.
+        builder.ConfigureTracing(tracing => tracing.ConfigureCommandFilter(_ => IsTraced).ConfigureBatchFilter(_ => IsTraced));
         options.ConfigureDataSource?.Invoke(builder);
         return builder.Build();
     }

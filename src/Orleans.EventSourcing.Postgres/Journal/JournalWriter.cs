@@ -195,7 +195,7 @@ internal sealed class JournalWriter : IAsyncDisposable
     private AppendReply Send(AppendConnection connection, Call call)
     {
         _metrics.Calling(call.Appends.Sum(a => a.Weight));
-        using var traced = call.StartActivity();
+        using var traced = EngineTelemetry.Follow("journal.append", ActivityKind.Client, call.Items(), item => item.Trace);
         // Both run on the clock's thread while the call waits for the server.
         using var drop = _time.CreateTimer(
             static state => ((AppendConnection)state!).Drop(), connection, _options.CallTimeout, Timeout.InfiniteTimeSpan);
@@ -330,6 +330,8 @@ internal sealed class JournalWriter : IAsyncDisposable
 
         public bool IsEmpty => appends.Count == 0 && questions.Count == 0;
 
+        public IEnumerable<Pending> Items() => [.. appends, .. questions];
+
         /// <summary>Leaves out what has been answered, and answers what need not be sent.</summary>
         public void Prune(bool fenced)
         {
@@ -389,17 +391,6 @@ internal sealed class JournalWriter : IAsyncDisposable
                 questions[i].Answer(new Answer.Confirmed(reply.Answers[i].Last, reply.Head, reply.Answers[i].Recorded));
         }
 
-        /// <summary>One span for all that is traced of it: linked to each, and nobody's child.</summary>
-        public Activity? StartActivity()
-        {
-            if (!EngineTelemetry.Source.HasListeners())
-                return null;
-            var links = Items().Where(item => item.Trace != default).Select(item => new ActivityLink(item.Trace)).ToList();
-            return links.Count == 0
-                ? null
-                : EngineTelemetry.Source.StartActivity("journal.append", ActivityKind.Client, default(ActivityContext), links: links);
-        }
-
         /// <summary>Halves it, in order and questions last; false where nothing is left to be halved.</summary>
         public bool TrySplit(out Call first, out Call rest)
         {
@@ -421,7 +412,5 @@ internal sealed class JournalWriter : IAsyncDisposable
             foreach (var question in questions)
                 question.GiveUp();
         }
-
-        private IEnumerable<Pending> Items() => [.. appends, .. questions];
     }
 }
