@@ -168,7 +168,7 @@ public static class Composition
                 http.Response.Headers.CacheControl = "no-store";
                 return Results.Json(await detail.ReadAsync(role, http.RequestAborted), HostSettings.Json);
             }).WithMetadata(OperatorsOnly.Mark);
-        if (!Telemetry.IsOff(app.Configuration))
+        if (Telemetry.IsScraped(app.Configuration))
             app.MapPrometheusScrapingEndpoint("/metrics");
         if (role != Role.Silo)
             app.MapOrleansDashboard("/dashboard").WithMetadata(OperatorsOnly.Mark);

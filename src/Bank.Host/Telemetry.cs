@@ -7,19 +7,25 @@ using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
 using Orleans.EventSourcing.Postgres;
+using Orleans.Runtime;
 
 namespace Bank.Host;
 
-/// <summary>Metrics at <c>/metrics</c>, and metrics and traces to whatever collector the environment names.</summary>
+/// <summary>Metrics at <c>/metrics</c>, and traces, and metrics where asked, to whatever collector the environment names.</summary>
 /// <remarks>
-/// OpenTelemetry's own variables apply: <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> (none: nothing is sent), <c>OTEL_TRACES_SAMPLER</c> and its
-/// argument (by default one trace in a hundred), <c>OTEL_SERVICE_NAME</c>, <c>OTEL_RESOURCE_ATTRIBUTES</c>,
-/// <c>OTEL_SDK_DISABLED</c>. Without a collector,
+/// OpenTelemetry's own variables apply: <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> (none: no traces are sent), <c>OTEL_TRACES_SAMPLER</c> and its
+/// argument (by default one trace in a hundred), <c>OTEL_METRICS_EXPORTER</c> (<c>prometheus</c> by default; <c>otlp</c> sends them),
+/// <c>OTEL_SERVICE_NAME</c>, <c>OTEL_RESOURCE_ATTRIBUTES</c>, <c>OTEL_SDK_DISABLED</c>. Without a collector,
 /// <c>Telemetry__TracesFolder</c> names a folder in which each process writes a file of its spans as JSON.
 /// </remarks>
 internal static class Telemetry
 {
     private const double SampledByDefault = 0.01;
+
+    private const string ExporterSetting = "OTEL_METRICS_EXPORTER";
+    private const string Prometheus = "prometheus";
+    private const string Otlp = "otlp";
+    private const string None = "none";
 
     // Beginnings of the names of instruments that count each message, look-up, statement or piece of a reply, or walk through all
     // activations, and that no panel or alert asks for.
@@ -37,6 +43,7 @@ internal static class Telemetry
         if (IsOff(settings))
             return builder;
         var hasCollector = !string.IsNullOrEmpty(settings["OTEL_EXPORTER_OTLP_ENDPOINT"]);
+        var exporters = MetricsExporters(settings);
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(resource => resource
                 .AddService($"bank-{role.ToString().ToLowerInvariant()}", serviceInstanceId: settings["BANK_MEMBER"])
@@ -48,9 +55,11 @@ internal static class Telemetry
                     .AddMeter("Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
                     .AddView(instrument => NotMeasured.Any(name => instrument.Name.StartsWith(name, StringComparison.Ordinal))
                         ? MetricStreamConfiguration.Drop : null)
-                    .SetExemplarFilter(ExemplarFilterType.TraceBased)
-                    .AddPrometheusExporter();
-                if (hasCollector)
+                    .SetExemplarFilter(ExemplarFilterType.TraceBased);
+                // Each adds up for itself: with both, whatever is recorded is recorded twice.
+                if (exporters.Contains(Prometheus))
+                    metrics.AddPrometheusExporter();
+                if (exporters.Contains(Otlp))
                     metrics.AddOtlpExporter();
             });
         var folder = settings["Telemetry:TracesFolder"];
@@ -75,12 +84,25 @@ internal static class Telemetry
     /// <summary>Whether <c>OTEL_SDK_DISABLED</c> says that nothing is to be measured.</summary>
     public static bool IsOff(IConfiguration settings) => settings.GetValue("OTEL_SDK_DISABLED", false);
 
+    /// <summary>Whether metrics are to be had at <c>/metrics</c>.</summary>
+    public static bool IsScraped(IConfiguration settings) => !IsOff(settings) && MetricsExporters(settings).Contains(Prometheus);
+
     /// <summary>After routing: calls a request's span by its method and its route.</summary>
     public static Task NameRequest(HttpContext http, RequestDelegate next)
     {
         if (Activity.Current is { IsAllDataRequested: true } span && http.GetEndpoint() is RouteEndpoint route)
             span.DisplayName = $"{http.Request.Method} {route.RoutePattern.RawText}";
         return next(http);
+    }
+
+    private static string[] MetricsExporters(IConfiguration settings)
+    {
+        var named = (settings[ExporterSetting] is { Length: > 0 } set ? set : Prometheus)
+            .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return named.Except([Prometheus, Otlp, None]).FirstOrDefault() is { } unknown
+            ? throw new OrleansConfigurationException(
+                $"{ExporterSetting} names \"{unknown}\"; it may name {Prometheus}, {Otlp}, both with a comma between them, or {None}.")
+            : named;
     }
 
     /// <summary>

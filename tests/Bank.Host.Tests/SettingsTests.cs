@@ -1,6 +1,9 @@
 using Bank.Gateway;
 using Bank.Grains;
 using Bank.Host.Commands;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using OpenTelemetry.Metrics;
 using Orleans.EventSourcing.Postgres;
 using Orleans.Runtime;
 using Xunit;
@@ -27,6 +30,32 @@ public sealed class SettingsTests
         });
         Assert.Contains(named, refused.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', refused.Message);
+    }
+
+    [Theory]
+    [InlineData(null, true)]
+    [InlineData("prometheus", true)]
+    [InlineData("otlp, prometheus", true)]
+    [InlineData("otlp", false)]
+    [InlineData("none", false)]
+    public async Task Metrics_are_at_an_address_unless_they_are_to_go_elsewhere(string? exporters, bool scraped)
+    {
+        var builder = WebApplication.CreateBuilder();
+        builder.Configuration["OTEL_METRICS_EXPORTER"] = exporters;
+        builder.AddBankTelemetry(Role.Gateway);
+        await using var app = builder.Build();
+        Assert.Equal(scraped, Telemetry.IsScraped(app.Configuration));
+        Assert.NotNull(app.Services.GetService<MeterProvider>());
+    }
+
+    [Fact]
+    public void An_exporter_that_there_is_not_is_refused()
+    {
+        var builder = WebApplication.CreateBuilder();
+        builder.Configuration["OTEL_METRICS_EXPORTER"] = "otlp,console";
+        var refused = Assert.Throws<OrleansConfigurationException>(() => builder.AddBankTelemetry(Role.Silo));
+        Assert.Contains("OTEL_METRICS_EXPORTER", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("console", refused.Message, StringComparison.Ordinal);
     }
 
     [Theory]

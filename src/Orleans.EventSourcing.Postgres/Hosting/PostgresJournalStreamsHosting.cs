@@ -73,8 +73,8 @@ public static class PostgresJournalStreamsHosting
     {
         var options = services.GetRequiredService<IOptions<JournalStreamOptions>>().Value;
         return new(
-            name, partitions(options), options, tailer, services.GetService<TimeProvider>() ?? TimeProvider.System,
-            services.GetRequiredService<ILogger<JournalQueueAdapter>>());
+            name, partitions(options), services.GetService<ILocalSiloDetails>()?.SiloAddress, options, tailer,
+            services.GetService<TimeProvider>() ?? TimeProvider.System, services.GetRequiredService<ILogger<JournalQueueAdapter>>());
     }
 
     private sealed class StreamSettings(IOptions<JournalStreamOptions> streams, IOptions<GrainCollectionOptions> collection)

@@ -64,8 +64,9 @@ internal sealed class JournalReader(NpgsqlDataSource database, ILogger log) : IJ
         try
         {
             await using var command = database.CreateCommand();
-            var page = await new PageQuery(command).ReadAsync(partition, after, limit, cancellation).ConfigureAwait(false);
-            return new(partition, page.From, page.To, [.. page.Events.Select(e => e.Event)]);
+            var page = await new PageQuery(command)
+                .ReadAsync(new(partition.Contains), after, limit, cancellation).ConfigureAwait(false);
+            return new(partition, page.From, page.To, [.. page.Events.Where(e => partition.Contains(e.Slot)).Select(e => e.Event)]);
         }
         catch (NpgsqlException e)
         {

@@ -1,4 +1,5 @@
 using Orleans.Runtime;
+using Orleans.Runtime.Placement;
 using Orleans.Streams;
 using Orleans.Streams.Core;
 
@@ -15,6 +16,9 @@ namespace Orleans.EventSourcing.Postgres;
 public abstract class ProjectionGrain(string projection, ProjectionRuntime runtime)
     : Grain, IProjectionGrain, IStreamSubscriptionObserver, IAsyncObserver<JournalInterval>
 {
+    private static readonly TimeSpan Stay = TimeSpan.FromSeconds(5);
+
+    private readonly long _began = runtime.Time.GetTimestamp();
     private ProjectionPartition? _partition;
 
     /// <summary>The grain of a partition.</summary>
@@ -45,6 +49,15 @@ public abstract class ProjectionGrain(string projection, ProjectionRuntime runti
     public Task OnNextAsync(JournalInterval item, StreamSequenceToken? token = null)
     {
         _partition!.Offer(item);
+        // To where the queue is: from there events come as they are, without a copy and a way over the network. While silos come and go, a
+        // queue may be with two of them for a moment, and is not run after at once.
+        if (item.Sender is { } sender && !sender.Equals(GrainContext.Address.SiloAddress) && runtime.Time.GetElapsedTime(_began) > Stay)
+        {
+            RequestContext.Set(IPlacementDirector.PlacementHintKey, sender);
+            MigrateOnIdle();
+            RequestContext.Remove(IPlacementDirector.PlacementHintKey);
+        }
+
         return Task.CompletedTask;
     }
 

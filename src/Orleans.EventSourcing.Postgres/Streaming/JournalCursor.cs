@@ -36,6 +36,7 @@ internal sealed class JournalCursor : IQueueCacheCursor
         _after = JournalStreams.After(token);
         _index = Math.Max(1, token.EventIndex);
         _restored = tailer.Restored;
+        tailer.Follow(queue.Partition);
     }
 
     public IBatchContainer? GetCurrent(out Exception? exception)
@@ -59,7 +60,7 @@ internal sealed class JournalCursor : IQueueCacheCursor
         _index = interval.To > _after ? 1 : _index + 1;
         _after = interval.To;
         _movedAt = _time.GetTimestamp();
-        _current = new(_queue.StreamId, interval, _index);
+        _current = new(_queue.StreamId, interval with { Sender = _queue.Silo }, _index);
         return true;
     }
 
@@ -69,7 +70,13 @@ internal sealed class JournalCursor : IQueueCacheCursor
 
     public void RecordDeliveryFailure() => _again = _current is not null;
 
-    public void Dispose() => _disposed.Cancel();
+    public void Dispose()
+    {
+        if (_disposed.IsCancellationRequested)
+            return;
+        _disposed.Cancel();
+        _tailer.Unfollow(_queue.Partition);
+    }
 
     private JournalInterval? Next()
     {

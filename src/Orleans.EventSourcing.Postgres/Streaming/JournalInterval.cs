@@ -1,3 +1,5 @@
+using Orleans.Runtime;
+
 namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
@@ -10,9 +12,11 @@ namespace Orleans.EventSourcing.Postgres;
 /// <param name="From">Exclusive: where the reader must stand for the interval to follow on.</param>
 /// <param name="To">Inclusive: where the reader stands after it.</param>
 /// <param name="Events">All events of the partition above <paramref name="From"/> up to <paramref name="To"/>, in order.</param>
+/// <param name="Sender">The silo that has the partition's queue; null where it was not sent.</param>
 [GenerateSerializer, Immutable, Alias("journal.Interval")]
 public sealed record JournalInterval(
     [property: Id(3)] Partition Partition,
     [property: Id(0)] Position From,
     [property: Id(1)] Position To,
-    [property: Id(2)] IReadOnlyList<RecordedEvent> Events);
+    [property: Id(2)] IReadOnlyList<RecordedEvent> Events,
+    [property: Id(4)] SiloAddress? Sender = null);

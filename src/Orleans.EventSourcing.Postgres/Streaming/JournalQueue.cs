@@ -17,9 +17,10 @@ internal sealed class JournalQueue
 
     /// <param name="provider">Name of the provider, and namespace of its streams.</param>
     /// <param name="partition">What the stream carries.</param>
-    public JournalQueue(string provider, Partition partition)
+    /// <param name="silo">This silo; null on a client.</param>
+    public JournalQueue(string provider, Partition partition, SiloAddress? silo)
     {
-        Partition = partition;
+        (Partition, Silo) = (partition, silo);
         StreamId = StreamId.Create(provider, partition.Number);
         // Spread evenly over the ring of silos.
         var part = (1L << 32) / partition.Count;
@@ -27,6 +28,8 @@ internal sealed class JournalQueue
     }
 
     public Partition Partition { get; }
+
+    public SiloAddress? Silo { get; }
 
     public StreamId StreamId { get; }
 

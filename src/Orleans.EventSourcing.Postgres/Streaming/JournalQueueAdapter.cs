@@ -10,10 +10,10 @@ namespace Orleans.EventSourcing.Postgres;
 /// subscribes only.
 /// </summary>
 internal sealed class JournalQueueAdapter(
-    string name, int partitions, JournalStreamOptions options, JournalTailer? tailer, TimeProvider time, ILogger log)
+    string name, int partitions, SiloAddress? silo, JournalStreamOptions options, JournalTailer? tailer, TimeProvider time, ILogger log)
     : IQueueAdapterFactory, IQueueAdapter, IQueueAdapterCache
 {
-    private readonly JournalQueueMapper _queues = new(name, partitions);
+    private readonly JournalQueueMapper _queues = new(name, partitions, silo);
 
     public string Name => name;
 

@@ -45,9 +45,14 @@ public sealed class JournalSubscription : IDisposable
     private readonly CancellationTokenSource _ended = new();
     private int _waitingEvents;
     private int _end = -1;
+    private bool _left;
 
-    internal JournalSubscription(JournalTailer tailer, Position after, string? streamId, int capacity) =>
+    internal JournalSubscription(JournalTailer tailer, Position after, string? streamId, int capacity)
+    {
         (_tailer, After, StreamId, Capacity, Restored) = (tailer, after, streamId, capacity, tailer.Restored);
+        Partition = streamId is null ? Partition.Whole : Partition.Of(StreamSlot.Of(streamId), StreamSlot.Count);
+        tailer.Follow(Partition);
+    }
 
     /// <summary>Where it began, exclusive.</summary>
     public Position After { get; }
@@ -64,6 +69,9 @@ public sealed class JournalSubscription : IDisposable
     public SubscriptionEnd? End => Volatile.Read(ref _end) is var end && end >= 0 ? (SubscriptionEnd)end : null;
 
     internal int Capacity { get; }
+
+    /// <summary>The smallest one that has all that is followed.</summary>
+    internal Partition Partition { get; }
 
     /// <summary>How often the journal had been restored when it began.</summary>
     internal int Restored { get; }
@@ -103,7 +111,8 @@ public sealed class JournalSubscription : IDisposable
     /// <summary>Ends it from the reader's side.</summary>
     public void Dispose()
     {
-        _tailer.Leave(this);
+        if (!Interlocked.Exchange(ref _left, true))
+            _tailer.Leave(this);
         _waiting.Writer.TryComplete();
         // Not the token's source: the tailer may be ending the subscription at this moment, and it holds nothing that needs to be freed.
     }

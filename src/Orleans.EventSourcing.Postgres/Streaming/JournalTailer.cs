@@ -7,7 +7,7 @@ namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
 /// Follows the journal for all of a process: one connection, which listens, reads what is new in order, and looks for itself now and then.
-/// It begins when someone first asks for something. Members may be called from any thread.
+/// It begins when someone first asks for something, and reads what someone follows. Members may be called from any thread.
 /// </summary>
 public sealed class JournalTailer : IAsyncDisposable
 {
@@ -27,6 +27,8 @@ public sealed class JournalTailer : IAsyncDisposable
     // Guards everything below, so that whoever joins sees a window and is told of all that follows it.
     private readonly Lock _gate = new();
     private readonly JournalWindow _window;
+    private readonly int[] _followers = new int[StreamSlot.Count];
+    private SlotSet _followed = new(static _ => false);
     private readonly List<Action> _watchers = [];
     private readonly List<JournalSubscription> _subscriptions = [];
     private readonly Dictionary<string, List<JournalSubscription>> _streamSubscriptions = [];
@@ -126,6 +128,12 @@ public sealed class JournalTailer : IAsyncDisposable
             _watchers.Remove(watcher);
     }
 
+    /// <summary>Has memory hold what a partition will have from now on.</summary>
+    internal void Follow(Partition partition) => Follow(partition, 1);
+
+    /// <summary>Ends what <see cref="Follow(Partition)"/> began.</summary>
+    internal void Unfollow(Partition partition) => Follow(partition, -1);
+
     /// <summary>What a partition has after a position, where memory has it; null where it must be read.</summary>
     internal JournalInterval? Read(Partition partition, Position after, int limit)
     {
@@ -181,6 +189,18 @@ public sealed class JournalTailer : IAsyncDisposable
                 _subscriptions.Remove(subscription);
             else if (_streamSubscriptions.TryGetValue(stream, out var same) && same.Remove(subscription) && same.Count == 0)
                 _streamSubscriptions.Remove(stream);
+        }
+
+        Unfollow(subscription.Partition);
+    }
+
+    private void Follow(Partition partition, int more)
+    {
+        lock (_gate)
+        {
+            for (var slot = partition.FirstSlot; slot <= partition.LastSlot; slot++)
+                _followers[slot] += more;
+            _followed = new(slot => _followers[slot] > 0);
         }
     }
 
@@ -258,25 +278,33 @@ public sealed class JournalTailer : IAsyncDisposable
     private async Task ReadNewAsync(PageQuery pages)
     {
         JournalPage page;
+        bool added;
         do
         {
+            SlotSet slots;
             _announced = 0;
-            page = await pages.ReadAsync(Partition.Whole, Position, _options.BatchEvents, _stopping.Token);
-            if (page.To > page.From)
-                Add(page);
+            lock (_gate)
+                slots = _followed;
+            page = await pages.ReadAsync(slots, Position, _options.BatchEvents, _stopping.Token);
+            added = TryAdd(page, slots);
             _metrics.Read(page.Events.Count);
             Tell();
         }
-        while (page.To < page.Head);
+        while (!added || page.To < page.Head);
     }
 
-    private void Add(JournalPage page)
+    // False where somebody has begun to follow what was not read: it is to be read again, or there would be a gap.
+    private bool TryAdd(JournalPage page, SlotSet slots)
     {
         if (page.Events is [.., { Event: var last }])
             _known?.Note(last.Position, last.EventId);
         lock (_gate)
         {
-            _window.Add(page);
+            if (!slots.Contains(_followed))
+                return false;
+            if (page.To <= page.From)
+                return true;
+            _window.Add(page, slots);
             if (_subscriptions.Count > 0 && page.Events.Count > 0)
             {
                 RecordedEvent[] events = [.. page.Events.Select(e => e.Event)];
@@ -285,7 +313,7 @@ public sealed class JournalTailer : IAsyncDisposable
             }
 
             if (_streamSubscriptions.Count == 0)
-                return;
+                return true;
             foreach (var stream in page.Events.Select(e => e.Event).GroupBy(e => e.StreamId))
             {
                 if (!_streamSubscriptions.TryGetValue(stream.Key, out var subscriptions))
@@ -294,6 +322,8 @@ public sealed class JournalTailer : IAsyncDisposable
                 foreach (var subscription in subscriptions)
                     subscription.Offer(events);
             }
+
+            return true;
         }
     }
 
@@ -348,7 +378,7 @@ public sealed class JournalTailer : IAsyncDisposable
             // It was still in history then.
             else if (subscription.Restored != _restored)
                 subscription.EndWith(SubscriptionEnd.Restored);
-            next = _window.Read(Partition.Whole, after, Math.Min(subscription.Capacity, _options.BatchEvents));
+            next = _window.Read(subscription.Partition, after, Math.Min(subscription.Capacity, _options.BatchEvents));
             if (next is null)
                 return false;
             if (subscription.StreamId is { } stream)

@@ -3,16 +3,19 @@ using System.Numerics;
 namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
-/// The latest part of the journal in memory: one copy for everyone in a process, whoever stands in it pins nothing. Its owner sees to it
-/// that one thread at a time is here.
+/// The latest part of the journal in memory, of those slots that somebody in the process follows: one copy for everyone, whoever stands in
+/// it pins nothing. Its owner sees to it that one thread at a time is here.
 /// </summary>
 internal sealed class JournalWindow(int maxEvents, long maxBytes)
 {
     // How far one read looks for events of its partition while others wait for their turn.
     private const int Span = 16_384;
 
-    // The event at a position lies at the position's last bits; positions are dense, save where a stream was cleared: there nothing lies.
+    // The event at a position lies at its last bits. Nothing lies where a stream was cleared, or where nobody followed the slot.
     private readonly PageEvent[] _ring = new PageEvent[BitOperations.RoundUpToPowerOf2((uint)maxEvents)];
+
+    // Up to where a slot may have events that were not read, since nobody followed it.
+    private readonly long[] _unread = new long[StreamSlot.Count];
     private long _low;
     private long _high;
     private long _bytes;
@@ -27,12 +30,16 @@ internal sealed class JournalWindow(int maxEvents, long maxBytes)
     public void Reset(Position position)
     {
         Array.Clear(_ring);
+        Array.Clear(_unread);
         (_low, _high, _bytes) = (position.Value, position.Value, 0);
     }
 
-    /// <summary>Adds what follows, and drops what is too much at the other end.</summary>
-    public void Add(JournalPage page)
+    /// <summary>Adds what follows, of some slots, and drops what is too much at the other end.</summary>
+    public void Add(JournalPage page, SlotSet slots)
     {
+        for (var slot = 0; slot < StreamSlot.Count; slot++)
+            if (!slots.Contains(slot))
+                _unread[slot] = page.To.Value;
         foreach (var e in page.Events)
         {
             MakeRoom(e.Event.Position.Value);
@@ -49,17 +56,17 @@ internal sealed class JournalWindow(int maxEvents, long maxBytes)
     public RecordedEvent? At(Position position) =>
         position.Value > _low && position.Value <= _high ? Slot(position.Value).Event : null;
 
-    /// <summary>What a partition has after a position; null where the position is no more in the window.</summary>
+    /// <summary>What a partition has after a position; null where the window does not have all of it.</summary>
     public JournalInterval? Read(Partition partition, Position after, int limit)
     {
-        if (after.Value < _low)
+        if (after.Value < _low || _unread.AsSpan(partition.FirstSlot..(partition.LastSlot + 1)).ContainsAnyExceptInRange(0, after.Value))
             return null;
         var events = new List<RecordedEvent>();
         var (to, bytes) = (after.Value, 0L);
         for (var end = Math.Min(_high, to + Span); to < end && events.Count < limit && bytes < PageQuery.Bytes;)
         {
             ref var e = ref Slot(++to);
-            if (e.Event is null || e.Slot < partition.FirstSlot || e.Slot > partition.LastSlot)
+            if (e.Event is null || !partition.Contains(e.Slot))
                 continue;
             events.Add(e.Event);
             bytes += SizeOf(e);

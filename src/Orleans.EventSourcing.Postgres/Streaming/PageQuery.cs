@@ -5,11 +5,11 @@ namespace Orleans.EventSourcing.Postgres;
 /// <summary>An event of a page, and the slot of its stream.</summary>
 internal readonly record struct PageEvent(RecordedEvent Event, byte Slot);
 
-/// <summary>What a partition holds between two positions, as one snapshot of the journal has it.</summary>
+/// <summary>What some slots hold between two positions, as one snapshot of the journal has it.</summary>
 /// <param name="From">Exclusive.</param>
 /// <param name="To">Inclusive; not above <paramref name="Head"/> unless <paramref name="From"/> is.</param>
 /// <param name="Head">Of the journal.</param>
-/// <param name="Events">In order.</param>
+/// <param name="Events">In order. The last one may be of another slot: what lies at <paramref name="To"/>, where anything does.</param>
 internal sealed record JournalPage(Position From, Position To, Position Head, IReadOnlyList<PageEvent> Events);
 
 /// <summary>Reads pages with one command, which its owner gives a connection and may keep.</summary>
@@ -18,7 +18,7 @@ internal sealed class PageQuery
     /// <summary>Where the events of a page are large, the page ends early.</summary>
     public const long Bytes = 4 << 20;
 
-    // How many positions one page passes over at most, so that a partition that is nearly empty does not make a long statement.
+    // How many positions one page passes over at most, so that slots that are nearly empty do not make a long statement.
     private const long Span = 16_384;
 
     private readonly NpgsqlCommand _command;
@@ -30,27 +30,26 @@ internal sealed class PageQuery
         // not seen below the head is not there, and never will be.
         command.CommandText =
             $"""
-            WITH h AS MATERIALIZED (SELECT position AS head, least(position, $1 + $5) AS upto FROM journal.head)
+            WITH h AS MATERIALIZED (SELECT position AS head, least(position, $1 + $4) AS upto FROM journal.head)
             SELECT h.head, h.upto, e.slot, {RecordedEventReader.Columns}
             FROM h LEFT JOIN LATERAL (
                 SELECT * FROM journal.events e
-                WHERE e.position > $1 AND e.position <= h.upto AND e.slot BETWEEN $2 AND $3 ORDER BY e.position LIMIT $4) e ON true
+                WHERE e.position > $1 AND e.position <= h.upto AND (get_bit($2, e.slot) = 1 OR e.position = h.upto)
+                ORDER BY e.position LIMIT $3) e ON true
             ORDER BY e.position
             """;
         command.Parameters.Add(new NpgsqlParameter<long>());
-        command.Parameters.Add(new NpgsqlParameter<short>());
-        command.Parameters.Add(new NpgsqlParameter<short>());
+        command.Parameters.Add(new NpgsqlParameter<byte[]>());
         command.Parameters.Add(new NpgsqlParameter<long>());
         command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = Span });
     }
 
-    public async Task<JournalPage> ReadAsync(Partition partition, Position after, int limit, CancellationToken cancellation)
+    public async Task<JournalPage> ReadAsync(SlotSet slots, Position after, int limit, CancellationToken cancellation)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
         ((NpgsqlParameter<long>)_command.Parameters[0]).TypedValue = after.Value;
-        ((NpgsqlParameter<short>)_command.Parameters[1]).TypedValue = (short)partition.FirstSlot;
-        ((NpgsqlParameter<short>)_command.Parameters[2]).TypedValue = (short)partition.LastSlot;
-        ((NpgsqlParameter<long>)_command.Parameters[3]).TypedValue = limit;
+        ((NpgsqlParameter<byte[]>)_command.Parameters[1]).TypedValue = slots.Bits;
+        ((NpgsqlParameter<long>)_command.Parameters[2]).TypedValue = limit;
         await using var reader = await _command.ExecuteReaderAsync(cancellation).ConfigureAwait(false);
 
         var events = new List<PageEvent>();

@@ -15,6 +15,9 @@ public readonly record struct Partition([property: Id(0)] int Number, [property:
     /// <summary>The last slot that belongs to it.</summary>
     public int LastSlot => FirstSlot + StreamSlot.Count / Count - 1;
 
+    /// <summary>Whether a slot belongs to it.</summary>
+    public bool Contains(int slot) => slot >= FirstSlot && slot <= LastSlot;
+
     /// <summary>The partition of a slot.</summary>
     public static Partition Of(int slot, int count) => new(slot / (StreamSlot.Count / count), count);
 }

@@ -5,12 +5,11 @@ using Microsoft.Extensions.Logging;
 
 namespace Bank.Benchmarks.Parties;
 
-/// <summary>A collector of OpenTelemetry's that takes what it is sent and forgets it.</summary>
+/// <summary>A collector of OpenTelemetry's that takes the traces that it is sent and forgets them.</summary>
 internal sealed class Collector : IAsyncDisposable
 {
     private readonly WebApplication _app;
-    private int _traces;
-    private int _metrics;
+    private int _batches;
 
     private Collector()
     {
@@ -18,17 +17,13 @@ internal sealed class Collector : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         _app = builder.Build();
-        _app.MapPost("/v1/traces", http => TakeAsync(http, ref _traces));
-        _app.MapPost("/v1/metrics", http => TakeAsync(http, ref _metrics));
+        _app.MapPost("/v1/traces", TakeAsync);
     }
 
     public string Address => _app.Urls.First();
 
     /// <summary>How often it was sent traces.</summary>
-    public int Traces => Volatile.Read(ref _traces);
-
-    /// <summary>How often it was sent metrics.</summary>
-    public int Metrics => Volatile.Read(ref _metrics);
+    public int Batches => Volatile.Read(ref _batches);
 
     public static async Task<Collector> StartAsync(CancellationToken cancellation)
     {
@@ -39,9 +34,9 @@ internal sealed class Collector : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _app.DisposeAsync();
 
-    private static Task TakeAsync(HttpContext http, ref int count)
+    private Task TakeAsync(HttpContext http)
     {
-        Interlocked.Increment(ref count);
+        Interlocked.Increment(ref _batches);
         http.Response.ContentType = "application/x-protobuf";
         return http.Request.Body.CopyToAsync(Stream.Null, http.RequestAborted);
     }

@@ -58,10 +58,10 @@ internal sealed class Overhead : Scenario
             warmUps: WarmUps);
         comparison.Ratio($"{telemetry}, processor, host", $"{neither}, processor, host", "at most 1.05");
         comparison.Ratio($"{dashboard}, processor, host", $"{neither}, processor, host", "at most 1.03");
-        comparison.Notes.Add($"the collector was sent {collector.Traces} batches of traces and {collector.Metrics} of metrics");
+        comparison.Notes.Add($"the collector was sent {collector.Batches} batches of traces");
         comparison.Notes.Add($"{scrape.Answers} scrapes of {scrape.Bytes / Math.Max(1, scrape.Answers):N0} bytes");
         comparison.Notes.Add($"{page.Answers} answers to the dashboard's page");
-        if (!comparison.Pace.IsQuick && collector.Traces == 0)
+        if (!comparison.Pace.IsQuick && collector.Batches == 0)
             throw new InvalidOperationException("No trace was sent, so what it costs was not measured.");
     }
 }

@@ -41,3 +41,6 @@ internal class CountedEvents(int foldVersion = 1, Projection? predecessor = null
             Column(counts, c => c.Key), Column(counts, c => (long)c.Value), Value(batch.Partition.Number), Value(FoldVersion));
     }
 }
+
+[GrainType("projection-counted"), ImplicitStreamSubscription(JournalStreams.Projections)]
+internal sealed class CountedGrain(ProjectionRuntime runtime) : ProjectionGrain("counted", runtime);

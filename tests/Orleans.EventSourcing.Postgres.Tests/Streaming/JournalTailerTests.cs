@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using Bank.Testing;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Orleans.EventSourcing.Postgres.Tests.Journal;
@@ -76,6 +78,74 @@ public sealed class JournalTailerTests(PrivatePostgres postgres) : JournalTest(p
 
             return (after, stream, heard);
         }
+    }
+
+    [Fact]
+    public async Task Subscribers_to_one_stream_that_come_and_go_have_no_gap_and_no_repeat()
+    {
+        const int Streams = 8, Times = 100;
+        var tailer = Tail(o => (o.WindowEvents, o.BatchEvents) = (64, 16));
+        var reading = Enumerable.Range(0, Streams).Select(ReadAsync).ToArray();
+        await Task.WhenAll(reading.Select(WriteAsync)).WaitAsync(Patience, Cancellation);
+
+        foreach (var (stream, times) in await Task.WhenAll(reading))
+        {
+            var all = await _journal.ReadStreamAsync(stream, 1, int.MaxValue, Cancellation);
+            Assert.All(times, time => Assert.Equal(
+                all.Select(e => e.Position).Where(p => p > time.After && p <= time.Heard[^1]), time.Heard));
+        }
+
+        // For some time it is the only one who follows its stream, and for some time nobody does.
+        async Task<(string Stream, List<(Position After, List<Position> Heard)> Times)> ReadAsync(int number)
+        {
+            var (stream, times, random) = ($"account-{number}", new List<(Position, List<Position>)>(), new Random(number));
+            var stands = default(Position);
+            while (times.Count < Times)
+            {
+                var (after, heard, enough) = (random.Next(2) == 0 ? stands : tailer.Position, new List<Position>(), random.Next(1, 8));
+                using var subscription = await tailer.SubscribeAsync(after, stream, 10_000, Cancellation);
+                await foreach (var events in subscription.ReadAsync(Cancellation))
+                {
+                    heard.AddRange(events.Select(e => e.Position));
+                    if (heard.Count >= enough)
+                        break;
+                }
+
+                times.Add((after, heard));
+                stands = heard[^1];
+            }
+
+            return (stream, times);
+        }
+
+        async Task WriteAsync(Task reader, int number)
+        {
+            for (var append = Make.First($"account-{number}"); !reader.IsCompleted; append = append.Next())
+                Assert.IsType<AppendOutcome.Appended>(await _journal.AppendAsync(append));
+        }
+    }
+
+    [Fact]
+    public async Task What_nobody_follows_is_not_read()
+    {
+        const int Appends = 20, Events = 10;
+        using var services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        var meters = services.GetRequiredService<IMeterFactory>();
+        using var reads = new TailReads(meters);
+        var tailer = Tail(meters: meters);
+        using var one = await tailer.SubscribeAsync(default, "account-1", 1_000, Cancellation);
+        var others = Enumerable.Range(1, int.MaxValue).Select(n => $"other-{n}")
+            .Where(stream => StreamSlot.Of(stream) != StreamSlot.Of("account-1")).Take(Appends);
+
+        foreach (var other in others)
+            Assert.IsType<AppendOutcome.Appended>(await _journal.AppendAsync(Make.Several(other, StreamState.Empty, Events)));
+        Assert.IsType<AppendOutcome.Appended>(await _journal.AppendAsync(Make.First("account-1")));
+        Assert.Single(await TakeAsync(one, 1));
+
+        // Of each batch the last one, by which a restored journal is known.
+        Assert.InRange(reads.Events, 1, Appends + 1);
+        using var all = await tailer.SubscribeAsync(default, null, 1_000, Cancellation);
+        Assert.Equal(Appends * Events + 1, (await TakeAsync(all, Appends * Events + 1)).Count);
     }
 
     [Fact]
@@ -247,6 +317,30 @@ public sealed class JournalTailerTests(PrivatePostgres postgres) : JournalTest(p
     }
 
     [Fact]
+    public async Task A_journal_that_was_restored_is_known_by_an_event_that_nobody_follows()
+    {
+        for (var n = 0; n < 5; n++)
+            await AppendAsync();
+        await using var network = new TcpProxy(Database.App);
+        var tailer = Tail(connection: network.Through(Database.App));
+        using var subscription = await tailer.SubscribeAsync(default, "account-1", 1_000, Cancellation);
+        await using var reading = subscription.ReadAsync(Cancellation).GetAsyncEnumerator(Cancellation);
+        var waiting = reading.MoveNextAsync().AsTask();
+        await AppendAsync();
+        await Eventually.UntilAsync("the tailer has come to it", () => tailer.Position.Value == 6, Patience);
+
+        network.Refusing = true;
+        network.CutAll();
+        await RestoreToAsync(3);
+        for (var n = 0; n < 7; n++)
+            await AppendAsync();
+        network.Refusing = false;
+
+        var end = await Assert.ThrowsAsync<SubscriptionEndedException>(() => waiting.WaitAsync(Patience, Cancellation));
+        Assert.Equal(SubscriptionEnd.Restored, end.End);
+    }
+
+    [Fact]
     public async Task A_tailer_that_stops_says_so()
     {
         var tailer = Tail();
@@ -262,13 +356,14 @@ public sealed class JournalTailerTests(PrivatePostgres postgres) : JournalTest(p
         Assert.Equal(SubscriptionEnd.Stopping, end.End);
     }
 
-    private JournalTailer Tail(Action<JournalStreamOptions>? configure = null, string? connection = null)
+    private JournalTailer Tail(
+        Action<JournalStreamOptions>? configure = null, string? connection = null, IMeterFactory? meters = null)
     {
         var options = new JournalStreamOptions();
         configure?.Invoke(options);
         var tailer = new JournalTailer(
             new() { ConnectionString = connection ?? Database.App }, options, _journal, TimeProvider.System,
-            NullLogger<JournalTailer>.Instance);
+            NullLogger<JournalTailer>.Instance, meters);
         _tailers.Add(tailer);
         return tailer;
     }

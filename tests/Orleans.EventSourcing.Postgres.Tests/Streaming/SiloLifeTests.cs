@@ -1,5 +1,10 @@
+using System.Globalization;
 using Bank.Testing;
+using Orleans.Configuration;
 using Orleans.EventSourcing.Postgres.Tests.Journal;
+using Orleans.EventSourcing.Postgres.Tests.Projections;
+using Orleans.Hosting;
+using Orleans.Runtime;
 using Xunit;
 
 namespace Orleans.EventSourcing.Postgres.Tests.Streaming;
@@ -46,6 +51,66 @@ public sealed class SiloLifeTests(PrivatePostgres postgres) : JournalTest(postgr
                 heard => heard.Count > 0 && heard[^1].To.Value >= position,
                 Patience)));
         }
+    }
+
+    [Fact]
+    public async Task A_silo_that_joins_takes_queues_over_with_their_projections_and_reads_what_lies_in_them()
+    {
+        // So many that no silo is without one.
+        const int Partitions = 16, Appends = 100, Events = 10;
+        var journal = Open();
+        await using var first = await StartAsync();
+        await AppendAsync();
+        await Eventually.UntilAsync(
+            "the first silo has all projections", PlacesAsync, places => places.Count == Partitions, Patience);
+
+        await using var second = await StartAsync();
+        await Eventually.UntilAsync(
+            "each projection is where its queue is, and both silos have some",
+            async () =>
+            {
+                var (senders, places) = (await SendersAsync(), await PlacesAsync());
+                var met = senders.Values.Distinct().Count() == 2 && senders.All(s => s.Value!.Equals(places.GetValueOrDefault(s.Key)));
+                return (met, (object?)string.Join(", ", senders.Select(s => $"{s.Key}: {s.Value} {places.GetValueOrDefault(s.Key)}")));
+            },
+            Patience);
+
+        using var readByFirst = new TailReads(first.Meters);
+        using var readBySecond = new TailReads(second.Meters);
+        var head = await AppendAsync();
+        foreach (var number in Enumerable.Range(0, Partitions))
+            await Eventually.UntilAsync(
+                $"partition {number} has heard all", () => HeardAsync(number), heard => heard[^1].To.Value >= head, Patience);
+        // Each event once, and of each batch the last one twice.
+        Assert.InRange(readByFirst.Events + readBySecond.Events, Appends * Events, Appends * (Events + 1));
+
+        Task<StreamSilo> StartAsync() => StreamSilo.StartAsync(
+            Database.App, Cancellation, o => (o.Partitions, o.EmptyIntervalAfter) = (Partitions, TimeSpan.FromSeconds(1)),
+            silo => silo.AddPostgresProjections(o => o.Projections.Add(new CountedEvents()))
+                .Configure<GrainTypeOptions>(o => o.Classes.Add(typeof(CountedGrain))));
+
+        async Task<long> AppendAsync()
+        {
+            var outcomes = await Task.WhenAll(Enumerable.Range(0, Appends).Select(_ =>
+                journal.AppendAsync(Make.Several($"account-{Guid.NewGuid()}", StreamState.Empty, Events)).AsTask()));
+            return outcomes.Max(outcome => Assert.IsType<AppendOutcome.Appended>(outcome).LastPosition.Value);
+        }
+
+        Task<List<JournalInterval>> HeardAsync(int number) => first.Grains.GetGrain<IPartitionFollower>(number).HeardAsync();
+
+        async Task<Dictionary<int, SiloAddress?>> SendersAsync()
+        {
+            var senders = new Dictionary<int, SiloAddress?>();
+            foreach (var number in Enumerable.Range(0, Partitions))
+                senders.Add(number, (await HeardAsync(number)).LastOrDefault()?.Sender);
+            return senders;
+        }
+
+        async Task<Dictionary<int, SiloAddress>> PlacesAsync() =>
+            (await first.Grains.GetGrain<IManagementGrain>(0).GetDetailedGrainStatistics())
+                .Where(grain => grain.GrainId.Type.ToString() == "projection-counted")
+                .GroupBy(grain => int.Parse(grain.GrainId.Key.ToString()!, CultureInfo.InvariantCulture), grain => grain.SiloAddress)
+                .ToDictionary(grain => grain.Key, grain => grain.Last());
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.DependencyInjection;
@@ -19,6 +20,8 @@ public sealed class StreamSilo : IAsyncDisposable
     public IGrainFactory Grains => _host.Services.GetRequiredService<IGrainFactory>();
 
     public JournalTailer Tailer => _host.Services.GetRequiredService<JournalTailer>();
+
+    public IMeterFactory Meters => _host.Services.GetRequiredService<IMeterFactory>();
 
     public IClusterClient Client => _host.Services.GetRequiredService<IClusterClient>();
 
@@ -42,8 +45,8 @@ public sealed class StreamSilo : IAsyncDisposable
                     .AddAdoNetGrainStorage("PubSubStore", o => (o.Invariant, o.ConnectionString) = ("Npgsql", OfOrleans(database)))
                     .AddPostgresJournal(o => o.ConnectionString = journal ?? database)
                     .AddPostgresJournalStreams(streams)
-                    // The bank's projections come along with the tests' tools, cannot begin here, and would hold up each queue.
-                    .Configure<GrainTypeOptions>(o => o.Classes.RemoveWhere(c => c.Namespace == "Bank.Grains.Projections"));
+                    // Those of the bank come along with the tests' tools. None can begin here, and all would hold up each queue.
+                    .Configure<GrainTypeOptions>(o => o.Classes.RemoveWhere(c => c.IsAssignableTo(typeof(ProjectionGrain))));
                 configure?.Invoke(silo);
             }),
             cancellation);
