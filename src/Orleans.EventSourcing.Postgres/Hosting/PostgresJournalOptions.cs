@@ -32,6 +32,12 @@ public sealed class PostgresJournalOptions
     /// <summary>Most bytes of events that one call carries; default 4 MiB. One append is never divided.</summary>
     public long BatchBytes { get; set; } = 4 << 20;
 
+    /// <summary>
+    /// Where other silos append as well, the writer gathers its next batch for as long as its last call took, but no longer than this;
+    /// default 10 ms. Zero: it always makes the next call at once.
+    /// </summary>
+    public TimeSpan GatherAtMost { get; set; } = TimeSpan.FromMilliseconds(10);
+
     /// <summary>Most events, and questions, that wait for the writer in one lane; default 20,000.</summary>
     public int QueueEvents { get; set; } = 20_000;
 
@@ -69,6 +75,8 @@ public sealed class PostgresJournalOptions
         AtLeastOne(QueueBytes, nameof(QueueBytes));
         AtLeastOne(SnapshotEvery, nameof(SnapshotEvery));
         AtLeastOne(MaxConflicts, nameof(MaxConflicts));
+        Require(GatherAtMost >= TimeSpan.Zero, nameof(GatherAtMost), "must not be negative");
+        Require(GatherAtMost < CallTimeout, nameof(GatherAtMost), $"must be shorter than {nameof(CallTimeout)} ({CallTimeout})");
         Require(QueueWait >= TimeSpan.Zero, nameof(QueueWait), "must not be negative");
         Require(HeadPatience > TimeSpan.Zero, nameof(HeadPatience), "must be longer than nothing");
         Require(ReadTimeout > TimeSpan.Zero, nameof(ReadTimeout), "must be longer than nothing");

@@ -6,9 +6,9 @@ using Npgsql;
 namespace Orleans.EventSourcing.Postgres;
 
 /// <summary>
-/// Gathers the appends and questions of a silo: one loop, one call, one transaction in flight, and whatever was handed over meanwhile is
-/// the next batch. A call that was lost is made again with the next attempt's number, which shuts the lost one out, and the same ids, by
-/// which the journal knows what is written already.
+/// Gathers the appends and questions of a silo: one loop, one call, one transaction in flight, and whatever was handed over meanwhile, or
+/// soon after where other silos append as well, is the next batch. A call that was lost is made again with the next attempt's number, which
+/// shuts the lost one out, and the same ids, by which the journal knows what is written already.
 /// </summary>
 internal sealed class JournalWriter : IAsyncDisposable
 {
@@ -37,6 +37,10 @@ internal sealed class JournalWriter : IAsyncDisposable
     private AppendConnection? _connection;
     private long _attempt;
     private bool _fenced;
+
+    // Of the last call that came back: where the journal ended then, and how long the next batch gathers.
+    private Position _head;
+    private TimeSpan _gather;
 
     /// <param name="silo">Cluster and address of the silo, with its generation.</param>
     /// <param name="database">Unpooled, without command time-out.</param>
@@ -108,6 +112,9 @@ internal sealed class JournalWriter : IAsyncDisposable
                 try
                 {
                     Deliver(batch);
+                    if (_gather > TimeSpan.Zero)
+                        Wait(_gather);
+                    _gather = TimeSpan.Zero;
                 }
                 catch (Exception e)
                 {
@@ -194,14 +201,23 @@ internal sealed class JournalWriter : IAsyncDisposable
 
     private AppendReply Send(AppendConnection connection, Call call)
     {
-        _metrics.Calling(call.Appends.Sum(a => a.Weight));
+        var events = call.Appends.Sum(a => a.Weight);
+        _metrics.Calling(events);
+        var began = _time.GetTimestamp();
         using var traced = EngineTelemetry.Follow("journal.append", ActivityKind.Client, call.Items(), item => item.Trace);
         // Both run on the clock's thread while the call waits for the server.
         using var drop = _time.CreateTimer(
             static state => ((AppendConnection)state!).Drop(), connection, _options.CallTimeout, Timeout.InfiniteTimeSpan);
         using var watch = _time.CreateTimer(
             _ => _ = _headWatch.FreeHeadAsync(connection.Backend), null, _options.HeadPatience, _options.HeadPatience);
-        return connection.Call(call.Appends, call.Questions);
+        var reply = connection.Call(call.Appends, call.Questions);
+        // Where others append, too, calls stand in line for the head, and each costs the server what many events do: whoever lets as much
+        // time pass as the call took sends half as many. For who comes alone there is nobody to wait for.
+        var shared = reply.FirstPosition - 1 > _head.Value;
+        var took = _time.GetElapsedTime(began);
+        _gather = !shared || events < 2 ? TimeSpan.Zero : took < _options.GatherAtMost ? took : _options.GatherAtMost;
+        _head = reply.Head;
+        return reply;
     }
 
     private bool TryConnect()

@@ -39,12 +39,16 @@ internal sealed class ManyWriters : IAsyncDisposable
         """));
 
     /// <summary>So many writers that share so many callers; yields the rate, and how many events a batch had.</summary>
-    public Party Party(string name, int writers, int callers) => new(name, async (time, cancellation) =>
+    /// <param name="name">Of the party.</param>
+    /// <param name="writers">How many.</param>
+    /// <param name="callers">How many in all.</param>
+    /// <param name="gather">Whether they gather as they do in the product, or make each call at once.</param>
+    public Party Party(string name, int writers, int callers, bool gather) => new(name, async (time, cancellation) =>
     {
         callers = Math.Min(callers, _states.Length);
         var journals = Enumerable.Range(0, writers).Select(_ => new PostgresJournal(
-            new() { ConnectionString = _database.App, BatchEvents = BatchEvents }, $"bench/scale-{_writers++}", ISiloFences.None,
-            TimeProvider.System, NullLogger<PostgresJournal>.Instance)).ToList();
+            OptionsOf(gather), $"bench/scale-{_writers++}", ISiloFences.None, TimeProvider.System,
+            NullLogger<PostgresJournal>.Instance)).ToList();
         try
         {
             var next = new int[callers];
@@ -65,6 +69,14 @@ internal sealed class ManyWriters : IAsyncDisposable
     });
 
     public ValueTask DisposeAsync() => _reader.DisposeAsync();
+
+    private PostgresJournalOptions OptionsOf(bool gather)
+    {
+        var options = new PostgresJournalOptions { ConnectionString = _database.App, BatchEvents = BatchEvents };
+        if (!gather)
+            options.GatherAtMost = TimeSpan.Zero;
+        return options;
+    }
 
     // Each caller goes round its own streams, so that nothing conflicts.
     private async Task AppendAsync(PostgresJournal journal, int caller, int[] next)

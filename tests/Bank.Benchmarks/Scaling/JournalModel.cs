@@ -18,8 +18,9 @@ internal sealed record JournalCosts(double Locked, double LockedPerEvent, double
 }
 
 /// <summary>
-/// Silos that share one lock, each with a writer that has one call in flight, and with callers who ask again as soon as they have been
-/// answered. Events in order of time, no chance: the same arguments always give the same rate.
+/// Silos that share one lock, each with a writer that has one call in flight and gathers its next batch where others have committed
+/// meanwhile, and with callers who ask again as soon as they have been answered. Events in order of time, no chance: the same arguments
+/// always give the same rate.
 /// </summary>
 internal static class JournalModel
 {
@@ -31,6 +32,7 @@ internal static class JournalModel
         AtTheLock,
         Committed,
         Replied,
+        Gathered,
     }
 
     /// <summary>Events per second, and per batch.</summary>
@@ -38,10 +40,13 @@ internal static class JournalModel
     /// <param name="silos">How many writers there are.</param>
     /// <param name="callers">How many commands are in flight in all.</param>
     /// <param name="batchEvents">The most that one call carries.</param>
-    public static (double PerSecond, double PerBatch) Run(JournalCosts costs, int silos, int callers, int batchEvents)
+    /// <param name="gatherAtMost">How long a writer gathers at most, in seconds.</param>
+    public static (double PerSecond, double PerBatch) Run(
+        JournalCosts costs, int silos, int callers, int batchEvents, double gatherAtMost = 0.010)
     {
         var agenda = new PriorityQueue<(Kind What, int Silo), (double At, long Order)>();
         var (waiting, batch, busy) = (new int[silos], new int[silos], new bool[silos]);
+        var (began, known, shared) = (new double[silos], new long[silos], new bool[silos]);
         var lockQueue = new Queue<int>();
         var (now, order, lockFree, committed, batches) = (0.0, 0L, true, 0L, 0);
         for (var caller = 0; caller < callers; caller++)
@@ -64,27 +69,40 @@ internal static class JournalModel
                 case Kind.Committed:
                     lockFree = true;
                     TakeLock();
-                    committed += batch[next.Silo];
+                    shared[next.Silo] = committed > known[next.Silo];
+                    known[next.Silo] = committed += batch[next.Silo];
                     batches++;
                     Schedule(costs.Outside / 2, Kind.Replied, next.Silo);
                     break;
                 case Kind.Replied:
-                    // The silo answers one caller after the other, and each asks again; meanwhile the writer is free.
+                    // The silo answers one caller after the other, and each asks again; meanwhile the writer gathers, or is free.
                     for (var answered = 1; answered <= batch[next.Silo]; answered++)
                         Schedule(answered * costs.OutsidePerEvent, Kind.Asked, next.Silo);
-                    busy[next.Silo] = false;
-                    CallIfIdle(next.Silo);
+                    if (shared[next.Silo] && batch[next.Silo] > 1 && gatherAtMost > 0)
+                        Schedule(Math.Min(now - began[next.Silo], gatherAtMost), Kind.Gathered, next.Silo);
+                    else
+                        Free(next.Silo);
+                    break;
+                case Kind.Gathered:
+                    Free(next.Silo);
                     break;
             }
         }
 
         return (committed / now, (double)committed / batches);
 
+        void Free(int silo)
+        {
+            busy[silo] = false;
+            CallIfIdle(silo);
+        }
+
         void CallIfIdle(int silo)
         {
             if (busy[silo] || waiting[silo] == 0)
                 return;
             busy[silo] = true;
+            began[silo] = now;
             batch[silo] = Math.Min(waiting[silo], batchEvents);
             waiting[silo] -= batch[silo];
             Schedule(costs.Outside / 2, Kind.AtTheLock, silo);

@@ -1,4 +1,5 @@
 using Bank.Testing;
+using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
 namespace Orleans.EventSourcing.Postgres.Tests.Journal;
@@ -53,6 +54,51 @@ public sealed class WriterTests(PrivatePostgres postgres) : JournalTest(postgres
             TimeSpan.FromSeconds(60));
         await load.AcknowledgedMoreAsync(6);
         await load.EndAsync(App, Cancellation);
+    }
+
+    [Theory]
+    [InlineData(true, 2, true)]
+    [InlineData(true, 1, false)]
+    [InlineData(false, 2, false)]
+    public async Task Where_others_append_too_a_writer_gathers_for_as_long_as_its_call_took(bool shared, int events, bool gathers)
+    {
+        var took = TimeSpan.FromMilliseconds(10);
+        var (time, others) = (new FakeTimeProvider(), 0);
+        var (journal, other) = (Open(time: time), Open());
+        await journal.AppendAsync(Make.First("account-1"));
+        if (shared)
+            await AppendElsewhereAsync();
+        await using (var head = await HoldHeadAsync())
+        {
+            var call = journal.AppendAsync(Make.Several("account-2", StreamState.Empty, events)).AsTask();
+            await WaitersAsync(1);
+            time.Advance(took);
+            await head.ReleaseAsync();
+            Assert.IsType<AppendOutcome.Appended>(await call);
+        }
+
+        var next = journal.AppendAsync(Make.First("account-3")).AsTask();
+        if (gathers)
+        {
+            // By as many calls it would have been overtaken, had it been made at once.
+            for (var n = 0; n < 20; n++)
+                await AppendElsewhereAsync();
+            Assert.False(next.IsCompleted);
+        }
+
+        await Eventually.UntilAsync(
+            "the next call is through",
+            () =>
+            {
+                if (gathers)
+                    time.Advance(took);
+                return next.IsCompleted;
+            },
+            TimeSpan.FromSeconds(60));
+        Assert.IsType<AppendOutcome.Appended>(await next);
+
+        async Task AppendElsewhereAsync() =>
+            Assert.IsType<AppendOutcome.Appended>(await other.AppendAsync(Make.First($"other-{++others}")));
     }
 
     [Fact]
